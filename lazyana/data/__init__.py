@@ -1,0 +1,1 @@
+"""Files in, partitions out: filesets, inspection, reading, the toy sample."""

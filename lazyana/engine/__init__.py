@@ -1,0 +1,1 @@
+"""Running a Program over partitions on any dask scheduler."""

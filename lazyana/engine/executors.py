@@ -1,0 +1,94 @@
+"""Which executor runs a job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from lazyana.engine.job import Job, Partial
+from lazyana.engine.local import Local
+from lazyana.engine.progress import Watcher
+from lazyana.errors import ExecutorError, did_you_mean
+
+LOCAL = ("sync", "threads", "processes")
+NAMES = (*LOCAL, "distributed")
+
+
+class Executor(Protocol):
+    """Runs jobs."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for the run report."""
+        ...
+
+    def run(self, job: Job, watcher: Watcher) -> Partial:
+        """Run a job to its end, telling the watcher of every partition."""
+        ...
+
+
+def find_executor(
+    executor: Any = None,
+    *,
+    workers: int | None = None,
+    performance_report: str | Path | None = None,
+) -> Executor:
+    """The executor that a user means.
+
+    Parameters
+    ----------
+    executor
+        ``"sync"``, ``"threads"``, ``"processes"``, ``"distributed"`` (a cluster on this machine),
+        a `distributed.Client`, the address of a scheduler such as ``"tcp://host:8786"``, or None:
+        the client that is active in this process, else threads.
+    workers
+        Number of threads or processes (default: one a core).
+    performance_report
+        File for dask's performance report; needs an executor of dask.distributed.
+
+    Raises
+    ------
+    ExecutorError
+        No such executor, or options that it does not have.
+    """
+    report = None if performance_report is None else str(performance_report)
+    if workers is not None and workers < 1:
+        msg = f"workers must be at least 1, not {workers}."
+        raise ExecutorError(msg)
+    if executor is None:
+        executor = _active_client() or ("threads" if report is None else "distributed")
+    if isinstance(executor, str) and executor in LOCAL:
+        if report is not None:
+            msg = (
+                f"A performance report is made by dask.distributed, not by {executor!r}: "
+                "use executor='distributed', a client or the address of a scheduler."
+            )
+            raise ExecutorError(msg)
+        return Local(executor, workers)
+    if isinstance(executor, str) and executor != "distributed" and "://" not in executor:
+        msg = (
+            f"There is no executor {executor!r}.{did_you_mean(executor, NAMES)} Choose one of "
+            f"{', '.join(NAMES)}, the address of a scheduler (tcp://host:8786), or a Client."
+        )
+        raise ExecutorError(msg)
+    from lazyana.engine.cluster import Distributed, is_client  # noqa: PLC0415  (import time)
+
+    if isinstance(executor, str) or is_client(executor):
+        return Distributed(None if executor == "distributed" else executor, workers, report)
+    msg = (
+        f"{executor!r} is no executor: choose one of {', '.join(NAMES)}, the address of a "
+        "scheduler, or a distributed.Client."
+    )
+    raise ExecutorError(msg)
+
+
+def _active_client() -> Any:
+    """The client that is active in this process, if dask.distributed is used at all."""
+    module = sys.modules.get("distributed")
+    if module is None:
+        return None
+    try:
+        return module.get_client()
+    except ValueError:
+        return None

@@ -1,0 +1,89 @@
+"""Everything lazyana raises on purpose.
+
+::
+
+    LazyanaError
+    ├── ColumnError          (AttributeError, KeyError)  no such collection, field or branch
+    ├── FrameMismatchError   (ValueError)                a column of other events than these
+    ├── InputError           (ValueError)                a wrong value
+    ├── InputTypeError       (TypeError)                 a value of the wrong kind
+    ├── LazyValueError       (TypeError)                 a lazy column used as if it were a number
+    ├── FileError            (OSError)                   a file that cannot be used
+    ├── OutputExistsError    (FileExistsError)           an output that would be overwritten
+    ├── ExecutorError        (ValueError)                no such executor, or it cannot be reached
+    └── RunError             (RuntimeError)              something went wrong while events were processed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LazyanaError(Exception):
+    """Base class of all errors raised by lazyana itself."""
+
+    def __str__(self) -> str:
+        """The message as written, without the quotes that `KeyError` would add."""
+        return Exception.__str__(self)
+
+
+class ColumnError(LazyanaError, AttributeError, KeyError):
+    """A collection, field or branch that does not exist."""
+
+
+class FrameMismatchError(LazyanaError, ValueError):
+    """A column that belongs to other events than the frame it is given to."""
+
+
+class InputError(LazyanaError, ValueError):
+    """A wrong value, found before anything runs."""
+
+
+class InputTypeError(LazyanaError, TypeError):
+    """A value of the wrong kind, found before anything runs."""
+
+
+class LazyValueError(LazyanaError, TypeError):
+    """A lazy column or scalar used where a number is needed."""
+
+
+class FileError(LazyanaError, OSError):
+    """A file that is missing, not readable, or not what it should be."""
+
+
+class OutputExistsError(LazyanaError, FileExistsError):
+    """An output that exists already and would be overwritten."""
+
+
+class ExecutorError(LazyanaError, ValueError):
+    """An executor that does not exist or cannot be reached."""
+
+
+class RunError(LazyanaError, RuntimeError):
+    """Something went wrong while events were processed."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Suggestion for a misspelt word, as the end of a message.
+
+    Parameters
+    ----------
+    word
+        What was written.
+    choices
+        What exists.
+
+    Returns
+    -------
+    str
+        ``" Did you mean 'x'?"``, or an empty string where nothing is close.
+    """
+    names = list(choices)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    if not close:
+        lower = {name.lower(): name for name in names}
+        close = [lower[m] for m in difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]
+    if not close:
+        return ""
+    return " Did you mean " + " or ".join(repr(name) for name in close) + "?"

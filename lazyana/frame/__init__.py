@@ -1,0 +1,1 @@
+"""The lazy frame users compose analyses with."""

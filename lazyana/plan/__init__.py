@@ -1,0 +1,1 @@
+"""The Program: an analysis as data, and the passes that rewrite it."""

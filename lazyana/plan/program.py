@@ -1,0 +1,251 @@
+"""The Program: an analysis as data, and how it runs over the events of one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from lazyana.data.nanoevents import ReadPlan
+from lazyana.errors import LazyanaError, RunError
+from lazyana.sinks.base import NOMINAL, Place
+
+SOURCE = "@events"
+PLACE = "@place"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Stands in an argument for the value of another step."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation: ``key = function(*args, **kwargs)``.
+
+    Attributes
+    ----------
+    key
+        Name of the value it makes.
+    function
+        What is called.
+    args, kwargs
+        Arguments; a `Ref` in them, also inside lists, tuples and dicts, is another step's value.
+    """
+
+    key: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def refs(self) -> tuple[str, ...]:
+        """Keys of the values it takes, each once, in order."""
+        return tuple(dict.fromkeys(_refs((self.args, self.kwargs))))
+
+    def with_refs(self, names: Mapping[str, str]) -> Step:
+        """The same step taking other values: each key that is in `names` is replaced."""
+        if not any(key in names for key in self.refs):
+            return self
+        swap = {key: Ref(new) for key, new in names.items()}
+        return Step(self.key, self.function, _fill(self.args, swap), _fill(self.kwargs, swap))
+
+    @property
+    def title(self) -> str:
+        """Short readable name, without the token that makes the key unique."""
+        head, _, variation = self.key.partition("@")
+        name, _, token = head.rpartition("-")
+        title = name if name and _is_token(token) else head
+        return f"{title}@{variation}" if variation else title
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A shape variation: the columns that are replaced in it.
+
+    Attributes
+    ----------
+    variation
+        Its label, e.g. ``"jesUp"``.
+    replacements
+        For the key of each varied column, the key of the value it has in this variation.
+    """
+
+    variation: str
+    replacements: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What to keep: a sink and the step that fills it.
+
+    Attributes
+    ----------
+    output
+        Name of the output.
+    sink
+        The sink.
+    keys
+        Key of the filling step for each shape variation; at first for nominal only.
+    variations
+        Shape variations it wants.
+    """
+
+    output: str
+    sink: Any
+    keys: Mapping[str, str]
+    variations: tuple[str, ...] = ()
+
+    @property
+    def all_keys(self) -> Iterable[str]:
+        """Keys of all its filling steps."""
+        return self.keys.values()
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps in the order they run, what they read and what is kept.
+
+    Attributes
+    ----------
+    name
+        Name of the group of datasets it is for.
+    steps
+        The steps; each comes after those it takes values from.
+    bookings
+        The outputs.
+    shifts
+        The shape variations declared.
+    read
+        What is read from each partition; None before `prune` has found out.
+    releases
+        For each step, the keys of values that are not needed after it; None before `release`.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    bookings: tuple[Booking, ...]
+    shifts: tuple[Shift, ...] = ()
+    read: ReadPlan | None = None
+    releases: tuple[tuple[str, ...], ...] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the fields: caches are made again where they are needed."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore the fields."""
+        self.__dict__.update(state)
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Step]:
+        """The steps by key."""
+        return {step.key: step for step in self.steps}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Keys of the steps whose values are kept."""
+        return tuple(key for booking in self.bookings for key in booking.all_keys)
+
+    def replace(self, **changes: Any) -> Program:
+        """A program with some attributes changed."""
+        return replace(self, **changes)
+
+    def run(self, events: Any, place: Place) -> dict[tuple[str, str], Any]:
+        """Run the steps on the events of one partition.
+
+        Parameters
+        ----------
+        events
+            NanoEvents, shape ``(events,)``.
+        place
+            Where they come from.
+
+        Returns
+        -------
+        dict
+            The state of every output, by (output, shape variation).
+
+        Raises
+        ------
+        RunError
+            An exception in a step, naming the step and the events it happened in.
+        """
+        values: dict[str, Any] = {SOURCE: events, PLACE: place}
+        kept = {key: (b.output, label) for b in self.bookings for label, key in b.keys.items()}
+        states: dict[tuple[str, str], Any] = {}
+        releases = self.releases or ((),) * len(self.steps)
+        for step, done in zip(self.steps, releases, strict=True):
+            value = run_step(step, values, place)
+            if step.key in kept:
+                states[kept[step.key]] = value
+            values[step.key] = value
+            del value
+            for key in done:
+                del values[key]
+        return states
+
+
+def run_step(step: Step, values: Mapping[str, Any], place: Place | None = None) -> Any:
+    """Value of one step, given the values it takes."""
+    args = _fill(step.args, values)
+    kwargs = _fill(step.kwargs, values)
+    try:
+        return step.function(*args, **kwargs)
+    except LazyanaError:
+        raise
+    except Exception as error:
+        where = "" if place is None else f" in entries {place.start}-{place.stop} of {place.file}"
+        msg = f"Step {step.title!r} failed{where}: {type(error).__name__}: {error}"
+        raise RunError(msg) from error
+
+
+def ordered(steps: Mapping[str, Step], wanted: Iterable[str]) -> tuple[Step, ...]:
+    """The steps that `wanted` needs, each after those it takes values from."""
+    done: dict[str, Step] = {}
+    for target in wanted:
+        stack = [(target, iter(steps[target].refs))] if target not in done else []
+        while stack:
+            key, children = stack[-1]
+            for child in children:
+                if child in steps and child not in done:
+                    stack.append((child, iter(steps[child].refs)))
+                    break
+            else:
+                done[key] = steps[key]
+                stack.pop()
+    return tuple(done.values())
+
+
+def nominal_booking(output: str, sink: Any, key: str, variations: tuple[str, ...]) -> Booking:
+    """A booking as it is before variations are written out."""
+    return Booking(output, sink, {NOMINAL: key}, variations)
+
+
+def _refs(value: Any) -> Iterator[str]:
+    if isinstance(value, Ref):
+        yield value.key
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _refs(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _refs(item)
+
+
+def _fill(value: Any, values: Mapping[str, Any]) -> Any:
+    """`value` with every Ref that is in `values` replaced; the rest is not copied."""
+    if isinstance(value, Ref):
+        return values.get(value.key, value)
+    if type(value) in (tuple, list) and any(True for _ in _refs(value)):
+        return type(value)(_fill(item, values) for item in value)
+    if type(value) is dict and any(True for _ in _refs(value)):
+        return {key: _fill(item, values) for key, item in value.items()}
+    return value
+
+
+def _is_token(text: str) -> bool:
+    return len(text) >= 8 and all(letter in "0123456789abcdef" for letter in text)

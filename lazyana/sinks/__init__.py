@@ -1,0 +1,1 @@
+"""Output kinds: histograms, columns, cutflows, sums."""

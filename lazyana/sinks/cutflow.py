@@ -1,0 +1,209 @@
+"""Cutflows: how many events are left after each cut, in every variation, in the same pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from lazyana.errors import InputError, did_you_mean
+from lazyana.sinks.base import NOMINAL, Membership, Place
+
+ALL_EVENTS = "all events"
+
+
+@dataclass(frozen=True, eq=False)
+class Cutflow:
+    """Events left after each cut.
+
+    Attributes
+    ----------
+    datasets, variations, stages
+        Names along the axes. The first stage is all events read, then come the cuts in their
+        order, then the categories.
+    counts
+        Number of events, shape ``(datasets, variations, stages)``, int64. A weight variation
+        has the counts of nominal.
+    sumw, sumw2
+        Sums of the weights known at each stage and of their squares, same shape, float64.
+    """
+
+    datasets: tuple[str, ...]
+    stages: tuple[str, ...]
+    variations: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+    sumw: npt.NDArray[np.float64]
+    sumw2: npt.NDArray[np.float64]
+
+    def count(self, stage: str, dataset: str, variation: str = NOMINAL) -> int:
+        """Number of events of a dataset left at a stage."""
+        return int(self.counts[self._position(stage, dataset, variation)])
+
+    def yield_(self, stage: str, dataset: str, variation: str = NOMINAL) -> float:
+        """Sum of weights of a dataset at a stage."""
+        return float(self.sumw[self._position(stage, dataset, variation)])
+
+    def _position(self, stage: str, dataset: str, variation: str) -> tuple[int, int, int]:
+        return (
+            _find("dataset", dataset, self.datasets),
+            _find("variation", variation, self.variations),
+            _find("stage", stage, self.stages),
+        )
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The cutflow sink.
+
+    Attributes
+    ----------
+    cuts
+        Names of the cuts, in order.
+    categories
+        Names of the categories of the last stage.
+    weight_variations
+        Labels of the weight variations of the last stage. An earlier stage knows the first of
+        them; for the others its weight is nominal.
+    shape_variations
+        Labels of the shape variations.
+    """
+
+    cuts: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    weight_variations: tuple[str, ...] = ()
+    shape_variations: tuple[str, ...] = ()
+
+    kind = "cutflow"
+
+    def fill(self, place: Place, membership: Membership | None, *columns: Any) -> Any:
+        """Count events and sum weights at every stage.
+
+        Parameters
+        ----------
+        place
+            Where the events come from.
+        membership
+            Their categories after the last cut.
+        *columns
+            The masks of the cuts, then for every stage from all events on the weight matrix, or
+            None where there is no weight yet.
+
+        Returns
+        -------
+        array
+            Shape ``(3, weight variations + 1, stages)``: counts, sumw, sumw2.
+        """
+        masks, weights = columns[: len(self.cuts)], columns[len(self.cuts) :]
+        slots = 1 + (len(self.weight_variations) if place.variation == NOMINAL else 0)
+        state = np.zeros((3, slots, len(self.stages)))
+        counts = [place.entries, *(int(ak.sum(ak.fill_none(mask, False))) for mask in masks)]
+        for stage, (count, matrix) in enumerate(zip(counts, weights, strict=True)):
+            state[:, :, stage] = _sums(count, matrix, slots)
+        if membership is not None:
+            self._fill_categories(state, membership, weights[-1], slots)
+        return state
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages."""
+        return (ALL_EVENTS, *self.cuts, *self.categories)
+
+    def merge(self, states: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        """Sum, in the order given."""
+        total = states[0].copy()
+        for state in states[1:]:
+            total += state
+        return total
+
+    def finish(
+        self, states: Mapping[tuple[str, str], npt.NDArray[np.float64]], datasets: Sequence[str]
+    ) -> Cutflow:
+        """The cutflow of all datasets."""
+        names = tuple(sorted(datasets))
+        variations = (NOMINAL, *sorted((*self.weight_variations, *self.shape_variations)))
+        values = np.zeros((3, len(names), len(variations), len(self.stages)))
+        labels = (NOMINAL, *self.weight_variations)
+        for d, dataset in enumerate(names):
+            nominal = states.get((dataset, NOMINAL))
+            if nominal is None:
+                continue
+            for v, variation in enumerate(variations):
+                if variation in labels:
+                    values[:, d, v] = nominal[:, labels.index(variation)]
+                else:
+                    # A variation without a state of its own touches nothing that is counted.
+                    values[:, d, v] = states.get((dataset, variation), nominal)[:, 0]
+        counts = np.rint(values[0]).astype(np.int64)
+        return Cutflow(names, self.stages, variations, counts, values[1], values[2])
+
+    def _fill_categories(
+        self, state: Any, membership: Membership, matrix: Any, slots: int
+    ) -> None:
+        events = np.repeat(
+            np.arange(len(membership.offsets) - 1), np.diff(membership.offsets)
+        )
+        first = 1 + len(self.cuts)
+        for category in range(len(self.categories)):
+            chosen = events[membership.index == category]
+            rows = None if matrix is None else matrix[chosen]
+            state[:, :, first + category] = _sums(len(chosen), rows, slots)
+
+
+def unite_cutflows(cutflows: Sequence[Cutflow]) -> Cutflow:
+    """One cutflow out of those of several groups of datasets.
+
+    A group that lacks a variation has the nominal value there; stages must be the same.
+
+    Raises
+    ------
+    InputError
+        Cutflows with different stages.
+    """
+    first = cutflows[0]
+    for other in cutflows[1:]:
+        if other.stages != first.stages:
+            msg = (
+                f"Cutflows with different stages cannot be united: {first.stages} and "
+                f"{other.stages}. Apply the same cuts to all groups, or keep them apart by name."
+            )
+            raise InputError(msg)
+    datasets = tuple(sorted({name for cutflow in cutflows for name in cutflow.datasets}))
+    varied = {name for cutflow in cutflows for name in cutflow.variations} - {NOMINAL}
+    variations = (NOMINAL, *sorted(varied))
+    arrays = [
+        np.zeros((len(datasets), len(variations), len(first.stages)), dtype=array.dtype)
+        for array in (first.counts, first.sumw, first.sumw2)
+    ]
+    for cutflow in cutflows:
+        rows = [datasets.index(name) for name in cutflow.datasets]
+        for v, variation in enumerate(variations):
+            known = variation if variation in cutflow.variations else NOMINAL
+            source = cutflow.variations.index(known)
+            for total, part in zip(
+                arrays, (cutflow.counts, cutflow.sumw, cutflow.sumw2), strict=True
+            ):
+                np.add.at(total, (rows, v), part[:, source])
+    return Cutflow(datasets, first.stages, variations, *arrays)
+
+
+def _sums(count: int, matrix: Any, slots: int) -> npt.NDArray[np.float64]:
+    """Count, sum of weights and of their squares, shape ``(3, slots)``."""
+    sums = np.full((3, slots), float(count))
+    if matrix is None:
+        return sums
+    known = matrix.shape[1]
+    sums[1, :known] = matrix.sum(axis=0)
+    sums[2, :known] = np.square(matrix).sum(axis=0)
+    sums[1:, known:] = sums[1:, :1]
+    return sums
+
+
+def _find(what: str, name: str, names: tuple[str, ...]) -> int:
+    if name in names:
+        return names.index(name)
+    msg = f"There is no {what} {name!r} in the cutflow.{did_you_mean(name, names)} It has: {names}."
+    raise InputError(msg)

@@ -1,0 +1,396 @@
+"""Histograms: all categories and variations of one variable (or several) in one `hist.Hist`.
+
+Every histogram has the axes ``dataset``, ``category``, ``variation`` and then the user's own, also
+where there is one category (``"all"``) or one variation (``"nominal"``): what plots one histogram
+plots any.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boost_histogram as bh
+import hist
+import numpy as np
+
+from lazyana.errors import InputError, InputTypeError, RunError
+from lazyana.sinks.base import NOMINAL, Membership, Place
+from lazyana.sinks.entries import axis_name, describe, find_entries
+from lazyana.sinks.fill import Floats, Integers, Target, accumulate
+
+ALL = "all"
+"""Name of the only category of a histogram without categories."""
+
+GROUPING = ("dataset", "category", "variation")
+"""Names of the axes every histogram starts with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """A histogram to be filled, for every dataset, category and variation at once.
+
+    Attributes
+    ----------
+    axes
+        The user's axes, from `hist.axis`; their ranges and categories are fixed (no ``growth``).
+    categories
+        Labels of the categories to keep. Without any, all events go into one category, ``"all"``.
+    weight_variations
+        Labels of the weight variations to keep.
+    shape_variations
+        Labels of the shape variations.
+    label
+        Label of the histogram, for plots.
+    weighted
+        False counts entries: weights and weight variations are ignored.
+    category_positions
+        Position of each of `categories` in the frame's list; None where they are the whole list.
+    weight_positions
+        Column of each of `weight_variations` in the weight matrix; None where they are columns 1,
+        2, ... of it.
+
+    Examples
+    --------
+    >>> import hist, numpy as np
+    >>> from lazyana.sinks.base import Place
+    >>> sink = Histogram((hist.axis.Regular(2, 0, 100, name="pt"),))
+    >>> state = sink.fill(
+    ...     Place("dy", 0, "nominal", "dy.root", 0, 3), None, None, np.array([10, 60, 70])
+    ... )
+    >>> sink.finish({("dy", "nominal"): state}, ["dy"])["dy", "all", "nominal", :].values()
+    array([1., 2.])
+    """
+
+    axes: tuple[Any, ...]
+    categories: tuple[str, ...] = ()
+    weight_variations: tuple[str, ...] = ()
+    shape_variations: tuple[str, ...] = ()
+    label: str = ""
+    weighted: bool = True
+    category_positions: tuple[int, ...] | None = None
+    weight_positions: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail while running."""
+        _check_axes(self.axes)
+        _check_unique("category", self.categories)
+        _check_unique("variation", (NOMINAL, *self.weight_variations, *self.shape_variations))
+        _check_positions("category", self.categories, self.category_positions)
+        _check_positions("weight", self.weight_variations, self.weight_positions)
+
+    @property
+    def kind(self) -> str:
+        """Short word for reports."""
+        return "hist"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a nominal state: bins x categories x (1 + weight variations) x 16."""
+        slots = 1 + len(self.weight_variations) if self.weighted else 1
+        return self._bins * self._rows * slots * 16
+
+    def fill(self, place: Place, /, *columns: Any) -> Floats:
+        """Sums of weights of one partition and one shape variation.
+
+        Parameters
+        ----------
+        place
+            Where the events come from, and the shape variation.
+        *columns
+            First the weights: shape ``(events, 1 + weight variations)``, ``(events, 1)`` for a
+            shape variation, or None for unweighted events. Then the `Membership` of the events, or
+            None if the frame has no categories. Then one column for each axis, of shape
+            ``(events,)`` or ``(events, objects)``; entries with None in any of them are left out.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(bins, categories, 2, slots)``: sums of weights, then of squared weights; bins
+            of all axes flattened, with their flow bins, the last axis fastest.
+
+        Raises
+        ------
+        InputTypeError
+            For a column that cannot be binned along its axis.
+        RunError
+            If columns, weights and membership do not fit together.
+        """
+        weights, membership, *values = columns
+        entries = find_entries(place, self.axes, values)
+        weights = self._matrix(place, weights, entries.events)
+        if not self.categories:
+            membership = None
+        row_of = self._row_of(place, membership, entries.events)
+        target = Target(self._bins, self._rows, row_of)
+        return accumulate(entries, weights, membership, target)
+
+    def merge(self, states: Sequence[Floats], /) -> Floats:
+        """Sum of states, added to the first one in the order given."""
+        total = states[0]
+        if not total.flags.writeable:
+            total = total.copy()
+        for state in states[1:]:
+            if state.shape != total.shape:
+                msg = (
+                    f"States of different shape cannot be merged: {total.shape} and {state.shape}."
+                )
+                raise RunError(msg)
+            total += state
+        return total
+
+    def finish(
+        self, states: Mapping[tuple[str, str], Floats], datasets: Sequence[str], /
+    ) -> hist.Hist[Any]:
+        """The histogram.
+
+        Parameters
+        ----------
+        states
+            State of each (dataset, shape variation); what is missing is empty.
+        datasets
+            Names of all datasets.
+
+        Returns
+        -------
+        hist.Hist
+            Axes: ``dataset`` and ``category``, sorted; ``variation``, ``"nominal"`` first, then
+            sorted; then the user's. Storage `hist.storage.Weight`: float64 sums of weights and of
+            squared weights.
+        """
+        categories = self.categories or (ALL,)
+        weight_variations = self.weight_variations if self.weighted else ()
+        variations = {NOMINAL, *weight_variations, *self.shape_variations}
+        result = _empty(set(datasets), set(categories), variations, self.axes, self.label)
+        by_dataset, by_category, by_variation = list(result.axes)[:3]
+        view: Any = result.view(flow=True)
+        rows = _positions(by_category, categories)
+        extents = tuple(axis.extent for axis in self.axes)
+        for (dataset, variation), state in states.items():
+            labels = (NOMINAL, *weight_variations) if variation == NOMINAL else (variation,)
+            # (bins, categories, 2, slots) -> (2, categories, slots, *bins)
+            table = np.moveaxis(state, 0, -1).swapaxes(0, 1)
+            for slot, label in enumerate(labels):
+                block = table[:, :, slot].reshape(2, len(rows), *extents)
+                where = (by_dataset.index(dataset), rows, by_variation.index(label))
+                view["value"][where] = block[0]
+                view["variance"][where] = block[1]
+        return result
+
+    def content(self) -> tuple[Any, ...]:
+        """Everything that makes this histogram what it is, as nested tuples of plain values.
+
+        Equal histograms have equal contents, in any process.
+        """
+        return (
+            tuple(_axis_content(axis) for axis in self.axes),
+            self.categories,
+            self.weight_variations,
+            self.shape_variations,
+            self.label,
+            self.weighted,
+            self.category_positions,
+            self.weight_positions,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the contents are equal."""
+        return isinstance(other, Histogram) and self.content() == other.content()
+
+    def __hash__(self) -> int:
+        """Hash of the content."""
+        return hash(self.content())
+
+    @property
+    def _bins(self) -> int:
+        return int(np.prod([axis.extent for axis in self.axes], dtype=np.int64))
+
+    @property
+    def _rows(self) -> int:
+        return max(len(self.categories), 1)
+
+    def _matrix(self, place: Place, weights: Any, events: int) -> Floats | None:
+        """The weights to fill, shape ``(events, slots)``; None to count."""
+        if weights is None or not self.weighted:
+            return None
+        if weights.ndim != 2 or len(weights) != events:
+            msg = (
+                f"Weights of shape {weights.shape} for histogram columns of {events} events, in "
+                f"{describe(place)}. Weights and columns must come from the same frame."
+            )
+            raise RunError(msg)
+        columns = 1
+        if place.variation == NOMINAL:
+            columns += len(self.weight_variations)
+            if self.weight_positions is not None:
+                weights = weights[:, [0, *self.weight_positions]]
+        if weights.shape[1] != columns:
+            msg = (
+                f"{weights.shape[1]} columns of weights for {columns} variations of a histogram, "
+                f"in {describe(place)}."
+            )
+            raise RunError(msg)
+        return np.asarray(weights, dtype=np.float64)
+
+    def _row_of(self, place: Place, membership: Membership | None, events: int) -> Integers:
+        """Shape ``(categories of the frame,)``: row of each category, -1 if it is left out."""
+        if not self.categories:
+            return np.zeros(1, dtype=np.int64)
+        if membership is None or len(membership.offsets) != events + 1:
+            found = (
+                "no categories" if membership is None else f"{len(membership.offsets) - 1} events"
+            )
+            msg = (
+                f"Histogram of categories {', '.join(self.categories)} and columns of {events} "
+                f"events was given categories of {found}, in {describe(place)}."
+            )
+            raise RunError(msg)
+        positions = self.category_positions or range(len(self.categories))
+        size = max(int(membership.index.max(initial=0)), *positions, 0) + 1
+        rows = np.full(size, -1, dtype=np.int64)
+        rows[list(positions)] = np.arange(len(positions))
+        return rows
+
+
+def merge_histograms(hists: Sequence[hist.Hist[Any]]) -> hist.Hist[Any]:
+    """Unite histograms of different datasets, categories and variations.
+
+    What a histogram does not have stays zero: data has no ``"jesUp"``, so its bins there are empty.
+    What several have is added.
+
+    Parameters
+    ----------
+    hists
+        Results of `Histogram.finish` with the same user axes.
+
+    Returns
+    -------
+    hist.Hist
+        A new histogram, with the axes ``dataset``, ``category`` and ``variation`` sorted as in
+        `Histogram.finish`.
+
+    Raises
+    ------
+    InputError
+        If there is no histogram, or their user axes differ.
+    """
+    if not hists:
+        msg = "No histograms to merge: give at least one."
+        raise InputError(msg)
+    for other in hists:
+        _check_mergeable(hists[0], other)
+    datasets, categories, variations = (
+        {label for one in hists for label in one.axes[position]}
+        for position in range(len(GROUPING))
+    )
+    axes = tuple(hists[0].axes)[len(GROUPING) :]
+    result = _empty(datasets, categories, variations, axes, hists[0].label or "")
+    view: Any = result.view(flow=True)
+    for one in hists:
+        where = np.ix_(
+            *(_positions(new, old) for new, old in zip(result.axes, one.axes[:3], strict=False))
+        )
+        block: Any = one.view(flow=True)[tuple(slice(len(axis)) for axis in one.axes[:3])]
+        view["value"][where] += block["value"]
+        view["variance"][where] += block["variance"]
+    return result
+
+
+def _empty(
+    datasets: set[str], categories: set[str], variations: set[str], axes: Sequence[Any], label: str
+) -> hist.Hist[Any]:
+    """An empty histogram with the axes of all results."""
+    names = (
+        sorted(datasets),
+        sorted(categories),
+        sorted(variations, key=lambda variation: (variation != NOMINAL, variation)),
+    )
+    return hist.Hist(
+        *(
+            hist.axis.StrCategory(labels, name=name, overflow=False)
+            for name, labels in zip(GROUPING, names, strict=True)
+        ),
+        *axes,
+        storage=hist.storage.Weight(),
+        label=label,
+    )
+
+
+def _positions(axis: Any, labels: Iterable[str]) -> list[int]:
+    """Positions of labels on a category axis."""
+    known = {label: position for position, label in enumerate(axis)}
+    return [known[label] for label in labels]
+
+
+def _check_mergeable(first: hist.Hist[Any], other: hist.Hist[Any]) -> None:
+    for one in (first, other):
+        names = tuple(axis.name for axis in one.axes)
+        if names[: len(GROUPING)] != GROUPING or one.storage_type is not hist.storage.Weight:
+            msg = (
+                f"Only histograms with the axes {', '.join(GROUPING)} first and Weight storage can "
+                f"be merged, not one with the axes {', '.join(names)} and "
+                f"{one.storage_type.__name__} storage."
+            )
+            raise InputError(msg)
+    ours, theirs = list(first.axes)[len(GROUPING) :], list(other.axes)[len(GROUPING) :]
+    if ours != theirs:
+        msg = (
+            f"Histograms with different axes cannot be merged: {_name_axes(ours)} and "
+            f"{_name_axes(theirs)}. Book them with the same binning, names and labels."
+        )
+        raise InputError(msg)
+
+
+def _name_axes(axes: Sequence[Any]) -> str:
+    return "(" + ", ".join(map(repr, axes)) + ")"
+
+
+def _check_axes(axes: tuple[Any, ...]) -> None:
+    if not axes:
+        msg = "A histogram needs an axis, for example hist.axis.Regular(50, 0, 100, name='pt')."
+        raise InputError(msg)
+    for position, axis in enumerate(axes):
+        if not isinstance(axis, bh.axis.Axis):
+            msg = f"A histogram axis comes from hist.axis; {axis!r} is a {type(axis).__name__}."
+            raise InputTypeError(msg)
+        name = axis_name(axes, position)
+        if axis.traits.growth:
+            msg = (
+                f"Histogram axis {name!r} grows while it is filled, so partitions would not fit "
+                "together. List all its categories, or give its full range, without growth=True."
+            )
+            raise InputError(msg)
+        if name in GROUPING:
+            msg = (
+                f"Histogram axis {name!r} has the name of an axis that every histogram has "
+                f"({', '.join(GROUPING)}). Give it another name."
+            )
+            raise InputError(msg)
+    _check_unique("axis", tuple(name for axis in axes if (name := getattr(axis, "name", ""))))
+
+
+def _check_unique(what: str, labels: Sequence[str]) -> None:
+    twice = sorted(label for label, count in Counter(labels).items() if count > 1)
+    if twice:
+        msg = f"Histogram with the {what} {twice[0]!r} more than once; it has: {', '.join(labels)}."
+        raise InputError(msg)
+
+
+def _check_positions(what: str, labels: Sequence[str], positions: Sequence[int] | None) -> None:
+    if positions is not None and len(positions) != len(labels):
+        msg = f"{len(positions)} {what} positions for {len(labels)} labels: {', '.join(labels)}."
+        raise InputError(msg)
+
+
+def _axis_content(axis: Any) -> tuple[Any, ...]:
+    """What makes an axis what it is, as plain values: its `repr` rounds numbers."""
+    labels = isinstance(axis, bh.axis.StrCategory | bh.axis.IntCategory)
+    return (
+        type(axis).__name__,
+        tuple(axis) if labels else tuple(float(edge) for edge in axis.edges),
+        repr(axis.traits),
+        repr(getattr(axis, "transform", None)),
+        tuple(sorted((key, repr(value)) for key, value in axis.__dict__.items())),
+    )

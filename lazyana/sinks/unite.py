@@ -1,0 +1,81 @@
+"""From states to values: what came back of each group, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lazyana.errors import InputError
+from lazyana.sinks.columns import Columns
+from lazyana.sinks.cutflow import Stages, unite_cutflows
+from lazyana.sinks.histogram import Histogram, merge_histograms
+from lazyana.sinks.sums import Sum, unite_sums
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A sink and what it was filled with in one group of datasets.
+
+    Attributes
+    ----------
+    sink
+        The sink.
+    states
+        Its states, by (dataset, shape variation).
+    datasets
+        Names of the group's datasets.
+    """
+
+    sink: Any
+    states: Mapping[tuple[str, str], Any]
+    datasets: tuple[str, ...]
+
+
+_UNITE = {Histogram: merge_histograms, Stages: unite_cutflows, Sum: unite_sums}
+
+
+def finish(parts: Sequence[Filled]) -> Any:
+    """The value of one output over all its groups.
+
+    Raises
+    ------
+    InputError
+        Sinks of different kinds.
+    """
+    first = parts[0].sink
+    check_same_kind([part.sink for part in parts])
+    if isinstance(first, Columns):
+        return _finish_columns(parts)
+    values = [part.sink.finish(part.states, part.datasets) for part in parts]
+    return values[0] if len(values) == 1 else _UNITE[type(first)](values)
+
+
+def check_same_kind(sinks: Sequence[Any]) -> None:
+    """Refuse to unite outputs of different kinds, or columns with different names.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    first = sinks[0]
+    for other in sinks[1:]:
+        if type(other) is not type(first):
+            msg = (
+                f"An output is a {first.kind} for one group of datasets and a {other.kind} for "
+                "another: give them different names."
+            )
+            raise InputError(msg)
+        if isinstance(first, Columns) and set(other.names) != set(first.names):
+            differ = sorted(set(other.names) ^ set(first.names))
+            msg = f"Columns of one output differ between groups of datasets: {', '.join(differ)}."
+            raise InputError(msg)
+
+
+def _finish_columns(parts: Sequence[Filled]) -> Any:
+    sink = parts[0].sink
+    labels = dict.fromkeys(label for part in parts for label in part.sink.weight_variations)
+    states = {key: state for part in parts for key, state in part.states.items()}
+    datasets = [name for part in parts for name in part.datasets]
+    return replace(sink, weight_variations=tuple(labels)).finish(states, datasets)

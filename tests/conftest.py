@@ -1,0 +1,30 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports matplotlib: tests draw into files, with or without a screen.
+os.environ["MPLBACKEND"] = "Agg"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("lazyana", settings(), deadline=None)
+settings.load_profile("lazyana")
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real sample files: NanoAOD, corrections, golden JSON, filesets."""
+    given = os.environ.get("LAZYANA_TEST_DATA")
+    folder = Path(given) if given else PROJECT.parent / "shared" / "data"
+    if not (folder / "nanoaod").is_dir():
+        pytest.skip(
+            f"no sample files in {folder}: set LAZYANA_TEST_DATA to the folder that holds nanoaod/"
+        )
+    return folder.resolve()
