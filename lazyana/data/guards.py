@@ -141,6 +141,6 @@ def no_field(array: Any, name: str, fields: list[str]) -> str:
 
 def collection_name(array: Any) -> str:
     """How to call an array in a message."""
-    parameters = array._meta.layout.purelist_parameter  # noqa: SLF001
+    parameters = array._meta.layout.purelist_parameter
     name = parameters("collection_name") or parameters("__record__")
     return str(name) if name else "This column"

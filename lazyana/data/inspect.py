@@ -208,7 +208,7 @@ def _layout(tree: Any) -> Layout:
         with warnings.catch_warnings():
             # Branches that NanoEvents cannot hold are left out: naming one is our own error.
             warnings.simplefilter("ignore")
-            base_form = UprootSourceMapping._extract_base_form(tree)  # noqa: SLF001
+            base_form = UprootSourceMapping._extract_base_form(tree)
         known = _layouts.setdefault(signature, Layout(signature, json.dumps(base_form)))
     return known
 

@@ -89,7 +89,7 @@ class Blueprint:
             token=f"lazyana-{next(_recordings)}",
         )
         # Cross references such as `muon.matched_gen` look their target up here.
-        events._meta.attrs["@original_array"] = events  # noqa: SLF001
+        events._meta.attrs["@original_array"] = events
         return events
 
     def trace(self) -> tuple[ak.Array, Any]:
@@ -127,6 +127,10 @@ class Blueprint:
             buffers=frozenset(buffers),
             branches=tuple(sorted(branches)),
         )
+
+    def everything(self) -> ReadPlan:
+        """A plan that reads nothing beforehand and has all collections, read when used."""
+        return ReadPlan(self.form.to_json(), self.schema, frozenset(), ())
 
     @cached_property
     def _structure(self) -> Mapping[str, Any]:
@@ -210,6 +214,44 @@ class Reading:
         )
 
 
+@dataclass(frozen=True)
+class PartitionSource:
+    """Reads partitions for an ordinary dask-awkward collection, which prunes it as its own.
+
+    Attributes
+    ----------
+    blueprint
+        Form of the events.
+    plan
+        What is read; None for nothing before it is used.
+    """
+
+    blueprint: Blueprint
+    plan: ReadPlan | None = None
+
+    def __call__(self, partition: Partition) -> ak.Array:
+        """The events of a partition."""
+        return Reading(partition, self.plan or self.blueprint.everything()).events()
+
+    def mock(self) -> ak.Array:
+        """Events without data."""
+        return typetracer_from_form(self.blueprint.form, behavior=self.blueprint.behavior)
+
+    def prepare_for_projection(self) -> tuple[ak.Array, Any, None]:
+        """Events without data, and the report of what is touched."""
+        return (*self.blueprint.trace(), None)
+
+    def project(self, report: Any, state: None) -> PartitionSource:
+        """The source that reads what was touched."""
+        del state
+        return PartitionSource(self.blueprint, self.blueprint.needed(report))
+
+    def necessary_columns(self, report: Any, state: None) -> frozenset[str]:
+        """The branches that were touched."""
+        del state
+        return frozenset(self.blueprint.needed(report).branches)
+
+
 class _Again:
     """Where eager cross references find the events: built anew, nothing kept alive."""
 
@@ -218,7 +260,7 @@ class _Again:
 
     def events(self) -> ak.Array:
         reading = self._reading
-        return reading._build(_Branches(reading), frozenset())  # noqa: SLF001
+        return reading._build(_Branches(reading), frozenset())
 
 
 class _NeverRead:
@@ -296,7 +338,7 @@ class _Buffers(Mapping[str, Any]):
         return lambda: self._evaluate(key)
 
     def _evaluate(self, key: str) -> npt.NDArray[Any]:
-        partition = self._source._reading.partition  # noqa: SLF001
+        partition = self._source._reading.partition
         form_key, attribute = _parse_buffer_key(key)
         if unquote(form_key) == _LABEL_KEY:
             return np.full(partition.entries, partition.label, dtype=np.int32)

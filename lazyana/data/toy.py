@@ -201,6 +201,7 @@ def events(process: str, start: int = 0, stop: int = BLOCK, *, seed: int = 1) ->
         For an unknown dataset or a range that is none.
     """
     dataset = _dataset(process)
+    _at_least(seed=(seed, 0))
     if not 0 <= start <= stop:
         msg = (
             f"The range of events must satisfy 0 <= start <= stop, not start={start}, stop={stop}."
@@ -276,6 +277,7 @@ def write_dataset(
     OutputExistsError
         When a file exists and ``overwrite`` is false.
     """
+    _at_least(seed=(seed, 0))
     written = _write(
         Path(directory), _dataset(process), events, files, seed,
         _layout(compression, level, extra_branches, cluster_events, events, files),
@@ -377,6 +379,10 @@ def write_sample(
     """
     layout = _layout(compression, level, extra_branches, cluster_events, events, files)
     lumi = events / (3 * _DY_XSEC) if luminosity is None else float(luminosity)
+    if not 0 <= lumi < np.inf:
+        msg = f"luminosity must be a number of pb^-1 that is not negative, not {luminosity}."
+        raise InputError(msg)
+    _at_least(seed=(seed, 0))
     collisions = int(_stream(seed, "luminosity").poisson(DATASETS["SingleMuon"].xsec * lumi))
     sizes = {"DYJetsToLL": events, "TTTo2L2Nu": events // 5, "SingleMuon": collisions}
     target = Path(directory).resolve()

@@ -95,6 +95,12 @@ def muon_efficiency(kind: str, pt: Any, eta: Any, *, data: bool = False) -> Any:
     return value * muon_scale_factor(kind, pt, eta) if data else value
 
 
+def _no_such_efficiency(kind: str) -> InputError:
+    kinds = ("id", "iso", "trigger")
+    there = f"there are {', '.join(kinds)}.{did_you_mean(kind, kinds)}"
+    return InputError(f"No muon efficiency {kind!r}; {there}")
+
+
 def muon_scale_factor(kind: str, pt: Any, eta: Any) -> Any:
     """Efficiency in data over efficiency in simulation, exact by construction.
 
@@ -112,12 +118,12 @@ def muon_scale_factor(kind: str, pt: Any, eta: Any) -> Any:
     """
     edge = (eta / 2.4) ** 2
     if kind == "id":
-        return 0.994 - 0.010 * edge
+        return 0.996 - 0.008 * edge
     if kind == "iso":
         return 0.997 - 0.020 * np.exp(-pt / 25) + 0.0 * edge
     if kind == "trigger":
-        return 0.980 - 0.015 * edge
-    return muon_efficiency(kind, pt, eta)
+        return 0.985 - 0.012 * edge + 0.0 * pt
+    raise _no_such_efficiency(kind)
 
 
 def pileup_weight(n_true: Any) -> Any:

@@ -361,8 +361,8 @@ def _check_transform(axis: Any, description: Node) -> None:
     limits = _exact_limits(axis) if "transform" in info else None
     if limits is None:
         msg = (
-            f"The axis {axis.label!r} has a transform that cannot be saved; use a Variable axis, "
-            "or the transform log, sqrt or Pow."
+            f"The axis {axis.label!r} has a transform that cannot be saved exactly; use a Variable "
+            "axis, or the transform log, sqrt or Pow."
         )
         raise InputTypeError(msg)
     info["lower"], info["upper"] = limits
@@ -379,7 +379,7 @@ def _exact_limits(axis: Any) -> tuple[float, float] | None:
     return None
 
 
-def _near(value: float, steps: int = 4) -> list[float]:
+def _near(value: float, steps: int = 32) -> list[float]:
     """Value and the floats next to it, nearest first."""
     found = [float(value)]
     below = above = value

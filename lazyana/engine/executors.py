@@ -72,7 +72,7 @@ def find_executor(
             f"{', '.join(NAMES)}, the address of a scheduler (tcp://host:8786), or a Client."
         )
         raise ExecutorError(msg)
-    from lazyana.engine.cluster import Distributed, is_client  # noqa: PLC0415  (import time)
+    from lazyana.engine.cluster import Distributed, is_client
 
     if isinstance(executor, str) or is_client(executor):
         return Distributed(None if executor == "distributed" else executor, workers, report)

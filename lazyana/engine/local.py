@@ -17,6 +17,7 @@ from dask.threaded import get as get_threads
 
 from lazyana.engine.job import Job, Partial, Shipped, _arrived
 from lazyana.engine.progress import Watcher
+from lazyana.plan.program import Program
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Local:
         # Programs go to each process once, when it starts; the graph only names them.
         shipped = {name: node for name, node in graph.items() if isinstance(node, Shipped)}
         payloads = {node.digest: node.payload for node in shipped.values()}
-        light = {**graph, **{name: (_here, node.digest) for name, node in shipped.items()}}
+        light = {**graph, **{name: Known(node.digest) for name, node in shipped.items()}}
         processes = ProcessPoolExecutor(
             self._workers,
             mp_context=multiprocessing.get_context("spawn"),
@@ -110,22 +111,15 @@ class _Report(Callback):  # type: ignore[misc]
 
 
 class Known:
-    """A program that a process has received: travels as its name only."""
+    """A program that every worker process has received when it started: travels as a name."""
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
 
-    def __reduce__(self) -> Any:
-        """Become the program where it is needed."""
-        return _find, (self.digest,)
-
-
-def _here(digest: str) -> Known:
-    return Known(digest)
-
-
-def _find(digest: str) -> Any:
-    return _received[digest]
+    @property
+    def program(self) -> Program:
+        """The program."""
+        return _received[self.digest].program
 
 
 _received: dict[str, Shipped] = {}
@@ -138,7 +132,7 @@ def _receive(payloads: Mapping[str, bytes]) -> None:
 
 def _stop(pool: ProcessPoolExecutor) -> None:
     """End the processes at once: what they do is of no use any more."""
-    processes = list((pool._processes or {}).values())  # noqa: SLF001
+    processes = list((pool._processes or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.terminate()

@@ -71,8 +71,8 @@ def watch(title: str, partitions: int, *, show: bool | None) -> Iterator[Watcher
     if not (sys.stderr.isatty() if show is None else show):
         yield Silent()
         return
-    from rich.console import Console  # noqa: PLC0415  (import time)
-    from rich.progress import (  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,

@@ -82,14 +82,14 @@ class Output:
     @staticmethod
     def __dask_optimize__(graph: Any, keys: Any, **_: Any) -> Any:
         """One job for all outputs in the graph."""
-        from lazyana.frame.compute import graph_for_dask  # noqa: PLC0415  (they need each other)
+        from lazyana.frame.compute import graph_for_dask
 
         return graph_for_dask(graph, keys)
 
     @staticmethod
     def __dask_scheduler__(graph: Any, keys: Any, **options: Any) -> Any:
         """Threads, unless the user chose."""
-        from dask.threaded import get  # noqa: PLC0415  (only when dask.compute is used)
+        from dask.threaded import get
 
         return get(graph, keys, **options)
 
@@ -134,9 +134,9 @@ def book_hist(
     values = []
     for name, axis in zip(names, axes, strict=True):
         value = columns[name] if name in columns else _frame_column(frame, name)
-        check_column(name, axis, value._meta)  # noqa: SLF001
+        check_column(name, axis, value._meta)
         values.append(value)
-    state = frame._state  # noqa: SLF001
+    state = frame._state
     positions = {label: i + 1 for i, label in enumerate(state.weight_variations)}
     all_names = state.categories.names
     sink = Histogram(
@@ -157,7 +157,7 @@ def book_columns(
     frame: Events, path: Any, columns: Mapping[str, Any], keep: Keep, **options: Any
 ) -> Output:
     """Columns of a frame."""
-    state = frame._state  # noqa: SLF001
+    state = frame._state
     all_names = state.categories.names
     only = () if keep.categories is None else tuple(all_names[i] for i in keep.categories)
     try:
@@ -182,8 +182,8 @@ def book_columns(
 
 def book_cutflow(frame: Events) -> Output:
     """The cutflow of a frame."""
-    state = frame._state  # noqa: SLF001
-    levels = frame._level.chain  # noqa: SLF001
+    state = frame._state
+    levels = frame._level.chain
     known = (*state.history, len(state.factors))
     sink = Stages(
         frame.cuts, state.categories.names, state.weight_variations, state.shape_variations
@@ -199,28 +199,27 @@ def book_cutflow(frame: Events) -> Output:
 
 def book_sum(frame: Events, column: Any, *, weighted: bool) -> Output:
     """A sum over the events of a frame."""
-    state = frame._state  # noqa: SLF001
+    state = frame._state
     sink = Sum(weighted, state.weight_variations, state.shape_variations)
     weights = weights_at(frame) if weighted else None
     if weights is None and column is None:
-        weights = _matrix(frame, (), frame._level)  # noqa: SLF001  (one for each event)
+        weights = _matrix(frame, (), frame._level)
     return _output(frame, sink, (weights, column), state.shape_variations)
 
 
 def weights_at(frame: Events) -> Call | None:
     """The weight matrix of a frame's events, or None where there is no weight."""
-    return _weights(frame, frame._state.factors, frame._level)  # noqa: SLF001
+    return _weights(frame, frame._state.factors, frame._level)
 
 
 def membership_at(frame: Events) -> Call | None:
     """The categories of a frame's events, or None where there are none."""
-    categories = frame._state.categories  # noqa: SLF001
+    categories = frame._state.categories
     if not categories.names:
         return None
     masks = list(categories.masks)
     columns = [
-        frame._group.select(mask, level, frame._level)  # noqa: SLF001
-        for mask, level in categories.masks.values()
+        frame._group.select(mask, level, frame._level) for mask, level in categories.masks.values()
     ]
     parts = tuple(tuple(masks.index(key) for key in keys) for keys in categories.parts.values())
     return Call("categories", CategoryMasks(categories.names, parts), tuple(columns))
@@ -231,7 +230,7 @@ def _weights(frame: Events, factors: tuple[Factor, ...], level: Level) -> Call |
 
 
 def _matrix(frame: Events, factors: tuple[Factor, ...], level: Level) -> Call:
-    group = frame._group  # noqa: SLF001
+    group = frame._group
     columns = [
         group.select(value, factor.level, level) if isinstance(value, dak.Array) else value
         for factor in factors
@@ -245,7 +244,7 @@ def _matrix(frame: Events, factors: tuple[Factor, ...], level: Level) -> Call:
 
 
 def _output(frame: Events, sink: Any, args: tuple[Any, ...], variations: tuple[str, ...]) -> Output:
-    return Output(frame._group, sink, args, frame._state.shifts, variations)  # noqa: SLF001
+    return Output(frame._group, sink, args, frame._state.shifts, variations)
 
 
 def _axis_names(axes: tuple[Any, ...]) -> tuple[str, ...]:

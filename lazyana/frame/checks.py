@@ -44,7 +44,7 @@ def check_mask(what: str, mask: dak.Array) -> None:
     InputTypeError
         Anything else.
     """
-    meta = mask._meta  # noqa: SLF001
+    meta = mask._meta
     if meta.fields:
         msg = f"{what} is a record with fields {meta.fields[:6]}: compare one of them."
         raise InputTypeError(msg)
@@ -70,7 +70,7 @@ def same_kind(what: str, nominal: dak.Array, value: dak.Array) -> None:
     InputTypeError
         A column of another kind.
     """
-    mine, other = nominal._meta, value._meta  # noqa: SLF001
+    mine, other = nominal._meta, value._meta
     if mine.ndim != other.ndim or bool(mine.fields) != bool(other.fields):
         msg = f"{what} has type {_short(other)}, but the column has type {_short(mine)}."
         raise InputTypeError(msg)

@@ -19,7 +19,8 @@ from lazyana.errors import InputError
 from lazyana.frame.booking import Marked, Merged, Output
 from lazyana.frame.group import Group
 from lazyana.options import RunOptions
-from lazyana.plan.build import Request, record, stages
+from lazyana.plan.build import Request, check_stage, record, stages
+from lazyana.plan.explain import Explanation, GroupPlan
 from lazyana.plan.fingerprint import program_fingerprint
 from lazyana.plan.program import Program
 from lazyana.sinks.columns import Columns
@@ -81,14 +82,14 @@ def make_plan(outputs: Any, *, name: str | None = None, options: RunOptions | No
     groups = tuple(dict.fromkeys(output.group for outputs in parts for output in outputs))
     programs = []
     works: list[Work] = []
-    for number, group in enumerate(groups):
+    for group in groups:
         mine = [
             (f"{position}", output)
             for position, outputs in enumerate(parts)
             for output in outputs
             if output.group is group
         ]
-        staged = stages(_record(group, number, mine), group.blueprint)
+        staged = stages(_record(group, mine), group.blueprint)
         programs.append(staged)
         first = sum(len(work.partitions) for work in works)
         partitions = partitions_of(group.catalog, group.names, options.partition_size, first)
@@ -166,7 +167,7 @@ def graph_for_dask(graph: Any, keys: Any) -> dict[Any, Any]:
         for item in _arguments(task)
         if isinstance(item, Marked)
     ]
-    plan = make_plan({key: output for key, output in marked})
+    plan = make_plan(dict(marked))
     _prepare(plan)
     result: dict[Any, Any] = plan.job.graph()
     for position, (key, _) in enumerate(marked):
@@ -178,18 +179,19 @@ class _Finisher:
     """Takes one output's value out of the result of a job."""
 
     def __init__(self, plan: Plan, position: int) -> None:
-        self._parts = [
-            (output.sink, output.group.names) for output in plan.outputs[position]
-        ]
+        self._parts = [(output.sink, output.group.names) for output in plan.outputs[position]]
         self._output = str(position)
 
     def __call__(self, partial: Partial) -> Any:
         return finish(
-            [Filled(sink, _states(partial, self._output, names), names) for sink, names in self._parts]
+            [
+                Filled(sink, _states(partial, self._output, names), names)
+                for sink, names in self._parts
+            ]
         )
 
 
-def _record(group: Group, number: int, outputs: Sequence[tuple[str, Output]]) -> Program:
+def _record(group: Group, outputs: Sequence[tuple[str, Output]]) -> Program:
     shifts: dict[str, Any] = {}
     requests: list[Request] = []
     for name, output in outputs:
@@ -203,7 +205,6 @@ def _record(group: Group, number: int, outputs: Sequence[tuple[str, Output]]) ->
                     )
                     raise InputError(msg)
         requests.append(output.request(name))
-    del number
     pairs_of = {label: list(pairs.values()) for label, pairs in shifts.items()}
     return record(group.name, requests, pairs_of)
 
@@ -234,9 +235,7 @@ def _values(plan: Plan, partial: Partial) -> list[Any]:
     return [_Finisher(plan, position)(partial) for position in range(len(plan.outputs))]
 
 
-def _states(
-    partial: Partial, output: str, datasets: Sequence[str]
-) -> dict[tuple[str, str], Any]:
+def _states(partial: Partial, output: str, datasets: Sequence[str]) -> dict[tuple[str, str], Any]:
     return {
         (dataset, label): state
         for (name, dataset, label), state in partial.states.items()
@@ -284,3 +283,61 @@ def _arguments(task: Any) -> Sequence[Any]:
     if isinstance(task, tuple):
         return task
     return tuple(getattr(arg, "value", arg) for arg in getattr(task, "args", ()))
+
+
+def explain(
+    outputs: Any,
+    stage: str | None = None,
+    *,
+    partition_size: int = RunOptions.partition_size,
+) -> Explanation:
+    """Say what computing outputs would do, without doing it.
+
+    Parameters
+    ----------
+    outputs
+        As for `compute`.
+    stage
+        List the steps of the program at this stage: ``"recorded"``, ``"shared"``, ``"pruned"``,
+        ``"varied"`` or ``"released"``. None: no list.
+    partition_size
+        As for `compute`.
+
+    Returns
+    -------
+    Explanation
+        Text when printed: groups, branches read and their size, partitions, steps after each
+        pass, what each variation computes again. ``.graph()`` and ``.save("program.svg")`` draw it.
+
+    Raises
+    ------
+    InputError
+        An unknown stage.
+    """
+    if stage is not None:
+        check_stage(stage)
+    plan = make_plan(outputs, options=RunOptions(partition_size))
+    kinds = tuple(outputs[0].sink.kind for outputs in plan.outputs)
+    groups = tuple(
+        GroupPlan(
+            group.name,
+            "simulation" if group.is_mc else "data",
+            group.names,
+            len(work.partitions),
+            group.entries,
+            _branch_bytes(group),
+            staged,
+        )
+        for group, staged, work in zip(plan.groups, plan.stages, plan.job.works, strict=True)
+    )
+    names = zip(plan.nesting.paths(), kinds, strict=True)
+    return Explanation(groups, tuple(names), len(plan.job.graph()), stage)
+
+
+def _branch_bytes(group: Group) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for name in group.names:
+        for file in group.catalog.files[name]:
+            for branch, size in file.branch_bytes.items():
+                total[branch] = total.get(branch, 0) + size
+    return total

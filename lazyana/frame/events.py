@@ -13,10 +13,10 @@ import numpy as np
 from lazyana.data.guards import no_field
 from lazyana.data.nanoevents import LABEL_FIELD
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
-from lazyana.frame.booking import Output, book_columns, book_cutflow, book_hist, book_sum
 from lazyana.frame.checks import check_mask, check_name, lazy, path_of, same_kind
-from lazyana.frame.group import Group, Level, metadata_values
-from lazyana.frame.labels import Labels, per_dataset
+from lazyana.frame.group import Group, Level
+from lazyana.frame.labels import Labels, Metadata
+from lazyana.frame.outputs import Booking
 from lazyana.frame.state import (
     Categories,
     Factor,
@@ -34,7 +34,7 @@ Expression: TypeAlias = "Column | Callable[[Events], Column]"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Events:
+class Events(Booking):
     """Lazy events of a group of datasets.
 
     Collections and branches are attributes (``events.Muon.pt``) or items
@@ -140,7 +140,7 @@ class Events:
             column, level = events[name], self._group.all_events
         chosen = self._group.select(column, level, self._level)
         # A copy, so that writing a field into it in place does not reach this frame.
-        return dak.Array(chosen.dask, chosen.name, chosen._meta, chosen.divisions)  # noqa: SLF001
+        return dak.Array(chosen.dask, chosen.name, chosen._meta, chosen.divisions)
 
     def _no_column(self, name: str) -> str:
         methods = [word for word in type(self).__dict__ if not word.startswith("_")]
@@ -179,7 +179,7 @@ class Events:
         column, shape ``(events,)``, so that ``events.metadata["xsec"]`` works either way; names
         that differ are `Labels`, like `dataset`.
         """
-        return Metadata(self)
+        return Metadata(self._group.datasets, self._column(LABEL_FIELD))
 
     # -- building ----------------------------------------------------------------------------
 
@@ -353,9 +353,7 @@ class Events:
         added = Systematic(systematic, tuple((label, tuple(pair)) for label, pair in pairs.items()))
         return frame._with(systematics=(*self._state.systematics, added))
 
-    def categories(
-        self, categories: Mapping[str, Expression | Mapping[str, Expression]]
-    ) -> Events:
+    def categories(self, categories: Mapping[str, Expression | Mapping[str, Expression]]) -> Events:
         """Name selections of events that outputs are split by. They may overlap.
 
         Parameters
@@ -385,131 +383,7 @@ class Events:
             return name
 
         added = Categories.parse(categories, checked)
-        return self._with(
-            categories=self._state.categories.extend(added, masks, self._level)
-        )
-
-    # -- outputs -----------------------------------------------------------------------------
-
-    def hist(
-        self,
-        *axes: Any,
-        weighted: bool = True,
-        categories: Iterable[str] | None = None,
-        exclude_categories: Iterable[str] = (),
-        variations: Iterable[str] | bool = True,
-        exclude_variations: Iterable[str] = (),
-        label: str = "",
-        **columns: Expression,
-    ) -> Output:
-        """Book a histogram.
-
-        Parameters
-        ----------
-        *axes
-            Axes from `hist.axis`, named. Any number of them.
-        weighted
-            False counts entries.
-        categories, exclude_categories
-            Keep only these categories, or all but these.
-        variations, exclude_variations
-            Keep only these variations (labels, or names of systematics and weights), none
-            (``False``), or all but these.
-        label
-            Title for plots.
-        **columns
-            The column of each axis, by the name of the axis, shape ``(events,)`` or
-            ``(events, objects)``. An axis without one takes the frame's column of its name.
-
-        Returns
-        -------
-        Output
-            Computes to a `hist.Hist` with the axes ``dataset``, ``category``, ``variation``,
-            then `axes`; its storage is `hist.storage.Weight`.
-
-        Raises
-        ------
-        InputError, InputTypeError, ColumnError, FrameMismatchError
-            An axis without name or column, a column that cannot fill it, an unknown category or
-            variation.
-        """
-        keep = self._state.choose(categories, exclude_categories, variations, exclude_variations)
-        values = {
-            name: self._value(value, f"Column {name!r} of a histogram")
-            for name, value in columns.items()
-        }
-        return book_hist(self, axes, values, keep, weighted=weighted, label=label)
-
-    def columns(
-        self,
-        path: Any,
-        columns: Mapping[str, Expression] | None = None,
-        *,
-        categories: Iterable[str] | None = None,
-        exclude_categories: Iterable[str] = (),
-        variations: Iterable[str] | bool = True,
-        exclude_variations: Iterable[str] = (),
-        **options: Any,
-    ) -> Output:
-        """Book columns to be saved as a parquet dataset, or kept in memory.
-
-        Parameters
-        ----------
-        path
-            Directory to write; None (or leave it out) to have the arrays in memory.
-        columns
-            The columns by name.
-        categories, exclude_categories, variations, exclude_variations
-            As for `hist`. With `categories` given, only events in one of them are kept.
-        **options
-            ``flatten=True`` for one row an object instead of one an event, ``units`` and
-            ``labels`` by column, ``compression``, ``overwrite=True``: see
-            `lazyana.sinks.columns.Columns`.
-
-        Returns
-        -------
-        Output
-            Computes to a `ColumnDataset` (on disk) or a `ColumnTable` (in memory).
-        """
-        if columns is None:
-            path, columns = None, path
-        if not isinstance(columns, Mapping) or not columns:
-            msg = "Give the columns as a mapping: events.columns(path, {'mll': mll, ...})."
-            raise InputTypeError(msg)
-        keep = self._state.choose(categories, exclude_categories, variations, exclude_variations)
-        values = {name: self._value(value, f"Column {name!r}") for name, value in columns.items()}
-        return book_columns(self, path, values, keep, **options)
-
-    def cutflow(self) -> Output:
-        """Book the cutflow: events and sums of weights after each cut and in each category.
-
-        Returns
-        -------
-        Output
-            Computes to a `Cutflow`, for every dataset and variation.
-        """
-        return book_cutflow(self)
-
-    def sum(self, column: Expression | None = None, *, weighted: bool | None = None) -> Output:
-        """Book a sum over all events.
-
-        Parameters
-        ----------
-        column
-            What to sum, of any depth. None sums the event weight.
-        weighted
-            Whether values count with the event's weight (default: only where `column` is None).
-
-        Returns
-        -------
-        Output
-            Computes to ``{dataset: {variation: sum}}``.
-        """
-        value = None if column is None else self._value(column, "The column to sum")
-        if value is not None and value.fields:
-            msg = f"A record with fields {value.fields[:6]} cannot be summed: choose one of them."
-            raise InputTypeError(msg)
-        return book_sum(self, value, weighted=value is None if weighted is None else weighted)
+        return self._with(categories=self._state.categories.extend(added, masks, self._level))
 
     # -- helpers -----------------------------------------------------------------------------
 
@@ -577,35 +451,3 @@ class Events:
                 raise InputError(msg)
             names = names or tuple(values)
         return names or ()
-
-
-class Metadata(Mapping[str, Any]):
-    """What is known of a frame's datasets: shared values, or columns where they differ."""
-
-    def __init__(self, frame: Events) -> None:
-        self._frame = frame
-        self._values = metadata_values(frame._group.datasets)  # noqa: SLF001
-
-    def __getitem__(self, key: str) -> Any:
-        if key not in self._values:
-            hint = did_you_mean(key, self._values)
-            msg = f"The datasets have no metadata {key!r}.{hint} They have: {sorted(self._values)}."
-            raise ColumnError(msg)
-        values = self._values[key]
-        if all(value == values[0] for value in values):
-            return values[0]
-        names = self._frame.datasets
-        missing = [name for name, value in zip(names, values, strict=True) if value is None]
-        if missing:
-            msg = f"Metadata {key!r} is not given for {missing}: add it to the fileset."
-            raise ColumnError(msg)
-        position = self._frame._column(LABEL_FIELD)  # noqa: SLF001
-        if all(isinstance(value, bool | int | float) for value in values):
-            return per_dataset(values, position)
-        return Labels(key, tuple(str(value) for value in values), position)
-
-    def __iter__(self) -> Any:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)

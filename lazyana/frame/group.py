@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -188,9 +188,3 @@ def _row_givers(name: str, graph: Any) -> Sequence[str]:
 
 def _source_prefix(name: str) -> str:
     return name.rpartition("-")[0]
-
-
-def metadata_values(datasets: Sequence[Dataset]) -> Mapping[str, tuple[Any, ...]]:
-    """For every key of the metadata, its value for each dataset (None where it is not given)."""
-    keys = dict.fromkeys(key for dataset in datasets for key in dataset.metadata)
-    return {key: tuple(dataset.metadata.get(key) for dataset in datasets) for key in keys}

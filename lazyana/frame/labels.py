@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import awkward as ak
 import dask_awkward as dak
 import numpy as np
 
-from lazyana.errors import InputError, did_you_mean
+from lazyana.data.fileset import Dataset
+from lazyana.errors import ColumnError, InputError, did_you_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,8 @@ class Labels:
 
     Examples
     --------
-    >>> events.dataset == "TTTo2L2Nu"                          # doctest: +SKIP
-    >>> events.dataset.map({"TTTo2L2Nu": 0.9}, default=1.0)    # doctest: +SKIP
+    >>> events.dataset == "TTTo2L2Nu"  # doctest: +SKIP
+    >>> events.dataset.map({"TTTo2L2Nu": 0.9}, default=1.0)  # doctest: +SKIP
     """
 
     def __init__(self, what: str, values: tuple[str, ...], position: dak.Array) -> None:
@@ -114,3 +115,41 @@ class Labels:
 def per_dataset(values: tuple[Any, ...], position: dak.Array) -> dak.Array:
     """A column with one value for each dataset, shape ``(events,)``."""
     return dak.map_partitions(Lookup(values), position, label="per-dataset")
+
+
+class Metadata(Mapping[str, Any]):
+    """What is known of a frame's datasets: shared values, or columns where they differ."""
+
+    def __init__(self, datasets: Sequence[Dataset], position: dak.Array) -> None:
+        self._names = tuple(dataset.name for dataset in datasets)
+        self._position = position
+        keys = dict.fromkeys(key for dataset in datasets for key in dataset.metadata)
+        self._values = {
+            key: tuple(dataset.metadata.get(key) for dataset in datasets) for key in keys
+        }
+
+    def __getitem__(self, key: str) -> Any:
+        """A value that all datasets share, else a column (numbers) or `Labels` (names)."""
+        if key not in self._values:
+            hint = did_you_mean(key, self._values)
+            msg = f"The datasets have no metadata {key!r}.{hint} They have: {sorted(self._values)}."
+            raise ColumnError(msg)
+        values = self._values[key]
+        if all(value == values[0] for value in values):
+            return values[0]
+        named = zip(self._names, values, strict=True)
+        missing = [name for name, value in named if value is None]
+        if missing:
+            msg = f"Metadata {key!r} is not given for {missing}: add it to the fileset."
+            raise ColumnError(msg)
+        if all(isinstance(value, bool | int | float) for value in values):
+            return per_dataset(values, self._position)
+        return Labels(key, tuple(str(value) for value in values), self._position)
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Number of keys."""
+        return len(self._values)

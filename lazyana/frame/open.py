@@ -20,7 +20,7 @@ from lazyana.sinks.unite import check_same_kind
 GROUP_BY = ("year",)
 
 
-def open(  # noqa: A001  (the word users expect: la.open)
+def open(
     source: FilesetLike | Catalog,
     *,
     schema: Any = NanoAODSchema,
@@ -56,8 +56,8 @@ def open(  # noqa: A001  (the word users expect: la.open)
 
     Examples
     --------
-    >>> events = la.open({"DY": "dy/*.root"})                            # doctest: +SKIP
-    >>> events.Muon.pt                                                   # doctest: +SKIP
+    >>> events = la.open({"DY": "dy/*.root"})  # doctest: +SKIP
+    >>> events.Muon.pt  # doctest: +SKIP
     """
     groups = _groups(source, schema, tree, ())
     if len(groups) > 1:

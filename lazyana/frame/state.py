@@ -214,9 +214,7 @@ class State:
         )
 
 
-def labels_of(
-    name: str, up: Any, down: Any, sources: Mapping[str, Any]
-) -> dict[str, Any]:
+def labels_of(name: str, up: Any, down: Any, sources: Mapping[str, Any]) -> dict[str, Any]:
     """Label and value of each variation of a weight.
 
     Raises

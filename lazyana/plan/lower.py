@@ -81,7 +81,7 @@ def _lower_task(key: str, task: Any) -> Step:
         function, args, kwargs = task.func, _convert(task.args), _convert(dict(task.kwargs))
         if isinstance(function, ArgsKwargsPackedFunction):
             # dask-awkward flattens nested arguments; put them back together once, here.
-            repacked, keywords = function._repack(*args)  # noqa: SLF001
+            repacked, keywords = function._repack(*args)
             return Step(key, plain_behavior(function.fn), tuple(repacked), dict(keywords))
         return Step(key, plain_behavior(function), tuple(args), kwargs)
     return Step(key, constant, (_convert(task),))

@@ -68,9 +68,13 @@ class Fill:
         Label of the variation.
     """
 
-    opaque = True
     sink: Any
     variation: str = NOMINAL
+
+    @property
+    def opaque(self) -> bool:
+        """Whether it is not run when tracing, because it uses all of its columns."""
+        return getattr(self.sink, "uses_all", True)
 
     def __call__(self, place: Place, *columns: Any) -> Any:
         """State of the sink for the events at `place`."""

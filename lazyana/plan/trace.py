@@ -111,12 +111,12 @@ def _touch_path(layout: Any, path: tuple[str, ...], data: bool) -> None:
             _touch_path(layout.content(path[0]), path[1:], data)
         return
     if layout.is_union:
-        layout._touch_data(recursive=False)  # noqa: SLF001
+        layout._touch_data(recursive=False)
         for content in layout.contents:
             _touch_path(content, path, data)
         return
     if hasattr(layout, "content"):
-        layout._touch_data(recursive=False)  # noqa: SLF001
+        layout._touch_data(recursive=False)
         _touch_path(layout.content, path, data)
     elif data and not path:
-        layout._touch_data(recursive=False)  # noqa: SLF001
+        layout._touch_data(recursive=False)

@@ -35,8 +35,8 @@ _RATIO_HALF_WIDTHS = (0.1, 0.2, 0.3, 0.5, 1.0)
 def settings(style: PlotStyle) -> dict[str, Any]:
     """Settings of matplotlib for one figure: the CMS style of mplhep and what the user chose."""
     rc: dict[str, Any] = dict(mplhep.style.CMS)
-    # Fonts that come with mplhep and matplotlib; others of the CMS style are missing on most machines
-    # and looking for them logs a line for each piece of text.
+    # Fonts that come with mplhep and matplotlib; the others of the CMS style are often missing, and
+    # looking for them logs a line for each piece of text.
     rc["font.family"] = ["TeX Gyre Heros", "DejaVu Sans"]
     rc |= {
         "font.size": style.font_size,
@@ -210,16 +210,16 @@ def draw_variations(upper: Axes, lower: Axes, numbers: VariationData, style: Plo
     edges = numbers.binning.edges
     expected = np.where(numbers.nominal > 0, numbers.nominal, np.nan)
     relative = numbers.stat / expected
+    _band(lower, numbers.binning, np.ones_like(relative), (relative, relative), None)
+    upper.stairs(
+        numbers.nominal / width, edges, color="black", linewidth=2, baseline=None, label="Nominal"
+    )
     _band(
         upper,
         numbers.binning,
         numbers.nominal / width,
         (numbers.stat / width, numbers.stat / width),
         "Stat. unc.",
-    )
-    _band(lower, numbers.binning, np.ones_like(relative), (relative, relative), None)
-    upper.stairs(
-        numbers.nominal / width, edges, color="black", linewidth=2, baseline=None, label="Nominal"
     )
     lower.axhline(1.0, color="black", linewidth=1.0)
     colors = colors_of(tuple(numbers.shifted), style)
@@ -283,7 +283,7 @@ def finish(
     binning
         The horizontal axis.
     contents
-        What has to fit, shape ``(bins,)`` each, undivided.
+        What has to fit, shape ``(bins,)`` each, undivided; NaN where there is nothing.
     style
         The style.
     log
@@ -302,7 +302,7 @@ def finish(
         upper.set_xlabel("")
     upper.set_ylabel(content_label(binning, style))
     width = divisor(binning, style)
-    shown = [np.where(np.isfinite(array), array, 0.0) / width for array in contents]
+    shown = [np.nan_to_num(array) / width for array in contents]
     obstacles = [place_legend(upper, style, first), write_category(upper, text)]
     make_room(
         upper, binning, np.max(shown, axis=0), lower_end(shown, log), obstacles=obstacles, log=log
@@ -328,7 +328,9 @@ def label_experiment(
     """``CMS Private work`` to the left above the frame, luminosity and energy to the right."""
     parts = [] if lumi is None else [rf"{lumi:.3g} $\mathrm{{fb^{{-1}}}}$"]
     parts += [] if energy is None else [f"({energy:g} TeV)"]
-    mplhep.label.exp_text(style.experiment, text, lumi=" ".join(parts) or None, ax=axes)
+    texts = mplhep.label.exp_text(style.experiment, text, lumi=" ".join(parts) or None, ax=axes)
+    if texts[2] is not None:
+        texts[2].set_y(1.008)  # keeps the brackets off the frame
 
 
 def place_legend(axes: Axes, style: PlotStyle, first: str | None) -> Legend:

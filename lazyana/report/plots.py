@@ -17,7 +17,7 @@ import numpy as np
 from lazyana.errors import InputError
 from lazyana.report import lookup
 from lazyana.report.binning import binning_of
-from lazyana.report.lookup import NOMINAL, Groups
+from lazyana.report.lookup import NOMINAL, Array, Groups
 from lazyana.report.stack import (
     Flow,
     StackData,
@@ -306,11 +306,13 @@ def plot_2d(
     return figure, panels
 
 
-def _contents(numbers: StackData) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+def _contents(numbers: StackData) -> list[Array]:
     """Everything a stack plot has to leave room for, shape ``(bins,)`` each."""
     contents = []
     if numbers.stack:
         contents += [numbers.total, numbers.total + numbers.uncertainty[0]]
+        # A tenth of the peak of each contribution, so that none vanishes on a logarithmic axis.
+        contents += [np.full_like(v, 0.1 * v.max()) for v in numbers.stack.values()]
     if numbers.data is not None:
         up, _ = poisson_errors(*numbers.data)
         contents += [numbers.data[0], np.where(numbers.data[0] != 0, numbers.data[0] + up, 0.0)]

@@ -323,14 +323,9 @@ def _is_leaf(layout: Any) -> bool:
 
 def _without_options(layout: Any) -> tuple[Any, npt.NDArray[np.bool_] | None]:
     """The layout without None and indirection, and where its values were (None: everywhere)."""
-    valid: npt.NDArray[np.bool_] | None = None
-    while layout.is_option or layout.is_indexed:
-        if layout.is_option:
-            here = np.asarray(layout.mask_as_bool(valid_when=True))
-            if valid is None:
-                valid = here
-            else:
-                valid = valid.copy()
-                valid[valid] = here
-        layout = layout.project()
-    return layout, valid
+    # Awkward's constructors keep these from being nested in each other: one step is enough.
+    if layout.is_option:
+        return layout.project(), np.asarray(layout.mask_as_bool(valid_when=True))
+    if layout.is_indexed:
+        return layout.project(), None
+    return layout, None

@@ -35,7 +35,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Kernel: TypeAlias = Callable[..., None]
 
-PATIENCE = 300_000_000
+PATIENCE = 500_000_000
 """Additions (memberships x slots) a process does before it starts numba, about a second of work."""
 
 
@@ -213,7 +213,7 @@ def by_kernel(
     return out
 
 
-def add_entries(  # noqa: PLR0917 - numba takes arrays, by position
+def add_entries(
     out: Floats,
     bins: Integers,
     event: Integers,

@@ -57,21 +57,21 @@ def test_an_output_may_itself_be_a_dict() -> None:
 
 @pytest.mark.parametrize("outputs", [{"a": {1.5: "x"}}, {"a": {True: "x"}}, {"a": {("b",): "x"}}])
 def test_other_keys_are_refused(outputs: object) -> None:
-    with pytest.raises(InputTypeError, match="at 'a' is a .*; keys are str or int"):
+    with pytest.raises(InputTypeError, match=r"at 'a' is a .*; keys are str or int"):
         split(outputs)
 
 
 def test_what_is_no_output_is_refused_with_its_place() -> None:
-    with pytest.raises(InputTypeError, match="int 3 at 'a/0' is not an output; give what"):
+    with pytest.raises(InputTypeError, match=r"int 3 at 'a/0' is not an output; give what"):
         split({"a": [3]}, is_output=lambda node: node == "output")
 
 
 @pytest.mark.parametrize("outputs", [{1: "a", "1": "b"}, {"a/b": "a", "a": {"b": "b"}}])
 def test_two_outputs_with_one_path_are_refused(outputs: object) -> None:
-    with pytest.raises(InputError, match="Two outputs have the path"):
+    with pytest.raises(InputError, match=r"Two outputs have the path"):
         split(outputs)
 
 
 def test_a_nesting_of_unknown_kind_is_refused() -> None:
-    with pytest.raises(FileError, match="'set' is not known"):
+    with pytest.raises(FileError, match=r"'set' is not known"):
         Nesting.from_json({"kind": "set", "items": []})

@@ -85,7 +85,7 @@ def test_behaves_like_the_dict(result: Result) -> None:
     assert result.get("mll") == histogram()
     assert dict(result)["sum"] == {"DY": {"nominal": 1.5}}
     assert [key for key, _ in result.items()] == ["mll", "sum", "regions"]
-    assert list(result.values())[0] == histogram()
+    assert next(iter(result.values())) == histogram()
 
 
 def test_behaves_like_the_list(result: Result) -> None:

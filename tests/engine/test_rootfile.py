@@ -177,11 +177,11 @@ def test_keys_by_format_and_function(tmp_path: Path) -> None:
 
 def test_wrong_keys(tmp_path: Path) -> None:
     histogram = grouped(AXES["regular"]("x"))
-    with pytest.raises(InputError, match="No field 'categroy'.* Did you mean 'category'"):
+    with pytest.raises(InputError, match=r"No field 'categroy'.* Did you mean 'category'"):
         write_root(tmp_path / "a.root", {"h": histogram}, key="{categroy}/{dataset}")
     with pytest.raises(InputError, match=r"More than one .* 'h/SR'; give a key= with all of"):
         write_root(tmp_path / "a.root", {"h": histogram}, key="{output}/{category}")
-    with pytest.raises(InputTypeError, match="returned 3, not a str"):
+    with pytest.raises(InputTypeError, match=r"returned 3, not a str"):
         write_root(tmp_path / "a.root", {"h": histogram}, key=lambda **_: 3)
     assert list(tmp_path.iterdir()) == []
 
@@ -205,10 +205,10 @@ def test_existing_files_and_impossible_places(tmp_path: Path) -> None:
     histograms = {"h": filled(AXES["regular"]("x"))}
     path = write_root(tmp_path / "new" / "a.root", histograms)
     before = path.read_bytes()
-    with pytest.raises(OutputExistsError, match="exists already"):
+    with pytest.raises(OutputExistsError, match=r"exists already"):
         write_root(path, histograms)
     assert path.read_bytes() == before
     assert write_root(path, histograms, overwrite=True) == path
     assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(FileError, match="Cannot write"):
+    with pytest.raises(FileError, match=r"Cannot write"):
         write_root(path / "b.root", histograms)

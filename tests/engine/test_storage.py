@@ -125,7 +125,7 @@ def test_names_of_members_are_safe(tmp_path: Path) -> None:
 def test_an_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
     path = write(tmp_path / "a.lazyana", [1.0])
     with pytest.raises(
-        OutputExistsError, match="a.lazyana exists already. Save with overwrite=True"
+        OutputExistsError, match=r"a.lazyana exists already. Save with overwrite=True"
     ):
         write(path, [2.0])
     assert storage.read(path)[1][0] == 1.0
@@ -134,11 +134,11 @@ def test_an_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path) -> None:
-    with pytest.raises(InputTypeError, match="Output 'bad/0': A object cannot be saved"):
+    with pytest.raises(InputTypeError, match=r"Output 'bad/0': A object cannot be saved"):
         write(tmp_path / "a.lazyana", {"good": histogram(), "bad": [object()]})
     assert list(tmp_path.iterdir()) == []
     path = write(tmp_path / "a.lazyana", [1.0])
-    with pytest.raises(InputTypeError, match="A object cannot be saved"):
+    with pytest.raises(InputTypeError, match=r"A object cannot be saved"):
         write(path, object(), overwrite=True)
     assert list(tmp_path.iterdir()) == [path]
     assert storage.read(path)[1][0] == 1.0
@@ -160,9 +160,14 @@ def test_an_interrupted_file_is_not_there(tmp_path: Path) -> None:
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with pytest.raises(OutputExistsError), storage.written_whole(path) as temporary:
-        temporary.write_text("mine")
-        path.write_text("of another process")
+
+    def overtaken() -> None:
+        with storage.written_whole(path) as temporary:
+            temporary.write_text("mine")
+            path.write_text("of another process")
+
+    with pytest.raises(OutputExistsError):
+        overtaken()
     assert path.read_text() == "of another process"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -177,14 +182,14 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match=r"Cannot write .*Save it somewhere else"):
         write(tmp_path / "file" / "a.lazyana", [1.0])
-    with pytest.raises(FileError, match="is a directory; give the name of a file"):
+    with pytest.raises(FileError, match=r"is a directory; give the name of a file"):
         write(tmp_path, [1.0], overwrite=True)
 
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"There is no file .*nothing.lazyana; give the path"):
         storage.read(tmp_path / "nothing.lazyana")
-    with pytest.raises(FileError, match="Cannot read"):
+    with pytest.raises(FileError, match=r"Cannot read"):
         storage.read(tmp_path)
 
 
@@ -261,10 +266,10 @@ def test_another_file_in_its_place_is_noticed(tmp_path: Path) -> None:
     _, stored, _ = storage.read(path)
     write(path, ["another"], overwrite=True)
     os.utime(path, (0, 0))
-    with pytest.raises(FileError, match="has changed since it was loaded; load it again"):
+    with pytest.raises(FileError, match=r"has changed since it was loaded; load it again"):
         stored[0]
     path.unlink()
-    with pytest.raises(FileError, match="There is no file"):
+    with pytest.raises(FileError, match=r"There is no file"):
         stored[0]
 
 

@@ -6,7 +6,7 @@ import awkward as ak
 import hist
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyana.errors import InputTypeError, RunError
@@ -53,6 +53,7 @@ def contents(axis: Any, values: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("axis", FRACTIONAL_AXES, ids=repr)
+@settings(max_examples=40)
 @given(values=st.lists(numbers), dtype=st.sampled_from(["float64", "float32"]))
 def test_bins_of_numbers_are_those_of_hist(axis: Any, values: list[float], dtype: str) -> None:
     with np.errstate(over="ignore"):
@@ -62,6 +63,7 @@ def test_bins_of_numbers_are_those_of_hist(axis: Any, values: list[float], dtype
 
 
 @pytest.mark.parametrize("axis", FRACTIONAL_AXES + INTEGER_AXES, ids=repr)
+@settings(max_examples=40)
 @given(
     values=st.lists(st.integers(0, 6)),
     dtype=st.sampled_from(["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "bool"]),
@@ -111,6 +113,7 @@ def test_none_is_not_filled(column: Any) -> None:
         ak.Array([[0.1, None], None, [0.6]]),
         ak.Array([[], None, [0.1, None], [], [0.6]])[2:],
         ak.Array([[0.6], [], [0.1, None]])[[2, 1, 0]],
+        ak.Array([[0.1, None], [], [0.6], [0.9], [0.3]])[:3],
     ],
 )
 def test_objects_belong_to_their_events(column: Any) -> None:
@@ -121,8 +124,9 @@ def test_objects_belong_to_their_events(column: Any) -> None:
     assert entries.events == 3
 
 
-def test_rectangular_columns_are_objects() -> None:
-    entries = find_entries(PLACE, [REGULAR], [np.array([[0.1, 0.3], [0.6, 0.8]])])
+@pytest.mark.parametrize("make", [np.array, ak.to_regular, lambda table: ak.from_numpy(table)])
+def test_rectangular_columns_are_objects(make: Any) -> None:
+    entries = find_entries(PLACE, [REGULAR], [make(np.array([[0.1, 0.3], [0.6, 0.8]]))])
     assert entries.bins.tolist() == [1, 2, 3, 4]
     assert entries.event is not None
     assert entries.event.tolist() == [0, 0, 1, 1]

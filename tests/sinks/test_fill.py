@@ -120,7 +120,10 @@ def test_kernel_takes_read_only_arrays(kernel: fill.Kernel) -> None:
 def test_kernel_is_compiled_without_a_place_for_the_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "/dev/null/nowhere")
+    # As numba finds it where neither site-packages nor the home directory can be written to.
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator available"):
+        numba.njit(cache=True)(fill.add_entries)
     kernel = fill.compile_kernel()
     weights = np.full((1, 2), 3.0)
     bins = np.zeros(1, dtype=np.int64)

@@ -1,0 +1,249 @@
+"""Explaining programs: what is read, what runs, and what each variation does again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lazyana.errors import InputError
+from lazyana.plan.passes import live_values
+from lazyana.plan.program import PLACE, SOURCE, Program, Step
+
+_RECORDED, _LAST = "recorded", "released"
+
+
+@dataclass(frozen=True, eq=False)
+class GroupPlan:
+    """The program of a group of datasets and what it runs over.
+
+    Attributes
+    ----------
+    name
+        Name of the group.
+    kind
+        ``"simulation"`` or ``"data"``.
+    datasets
+        Names of the datasets.
+    partitions, events
+        How many there are.
+    branch_bytes
+        Compressed size of each branch over all files, in bytes.
+    stages
+        The program after each pass.
+    """
+
+    name: str
+    kind: str
+    datasets: tuple[str, ...]
+    partitions: int
+    events: int
+    branch_bytes: Mapping[str, int]
+    stages: Mapping[str, Program]
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The branches read, sorted."""
+        read = self.stages[_LAST].read
+        return () if read is None else read.branches
+
+    @property
+    def bytes_read(self) -> int:
+        """Compressed bytes of the branches read."""
+        return sum(self.branch_bytes.get(branch, 0) for branch in self.branches)
+
+    @property
+    def recomputed(self) -> dict[str, tuple[str, ...]]:
+        """For each shape variation, the titles of the steps that run again because of it."""
+        found: dict[str, list[str]] = {}
+        for step in self.stages[_LAST].steps:
+            title, _, variation = step.title.partition("@")
+            if variation:
+                found.setdefault(variation, []).append(title)
+        return {variation: tuple(titles) for variation, titles in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What computing some outputs means; print it to read it.
+
+    Attributes
+    ----------
+    groups
+        The groups of datasets.
+    outputs
+        Names and kinds of the outputs.
+    tasks
+        Number of tasks in the dask graph.
+    stage
+        The stage whose steps are listed; None for the summary only.
+    """
+
+    groups: tuple[GroupPlan, ...]
+    outputs: tuple[tuple[str, str], ...]
+    tasks: int
+    stage: str | None = None
+
+    def __str__(self) -> str:
+        """The text."""
+        return self.text()
+
+    def __repr__(self) -> str:
+        """The text, so that a notebook shows it."""
+        return self.text()
+
+    def text(self) -> str:
+        """Groups, branches, partitions, steps after each pass, and variations, as text."""
+        partitions = sum(group.partitions for group in self.groups)
+        events = sum(group.events for group in self.groups)
+        lines = [
+            f"{_count(len(self.outputs), 'output')} of {_count(len(self.groups), 'group')}: "
+            f"{events:,} events in {_count(partitions, 'partition')}, "
+            f"{_count(self.tasks, 'task')} in all",
+            *(f"  {name or 'output'}: {kind}" for name, kind in self.outputs),
+        ]
+        for group in self.groups:
+            lines += ["", *self._group(group)]
+        return "\n".join(lines)
+
+    def graph(self, group: int = 0) -> Any:
+        """A picture of the program: steps as boxes, coloured by variation.
+
+        Parameters
+        ----------
+        group
+            Position of the group in `groups`.
+
+        Returns
+        -------
+        graphviz.Digraph
+            Shown by notebooks; see also `save`.
+        """
+        stage = self.stage or _LAST
+        return _picture(self.groups[group].stages[stage])
+
+    def save(self, path: str | Path, group: int = 0) -> Path:
+        """Draw the program into a file: ``.svg``, ``.pdf``, ``.png``, or ``.dot`` for its source.
+
+        Raises
+        ------
+        InputError
+            Graphviz's program ``dot`` is not installed, and the file is not ``.dot``.
+        """
+        target = Path(path)
+        picture = self.graph(group)
+        if target.suffix in (".dot", ".gv"):
+            target.write_text(picture.source)
+            return target
+        if shutil.which("dot") is None:
+            msg = (
+                f"{target.name} is drawn by graphviz's program dot, which is not installed: install "
+                "graphviz (apt-get install graphviz, conda install graphviz), or save a .dot file."
+            )
+            raise InputError(msg)
+        target.write_bytes(picture.pipe(format=target.suffix.lstrip(".") or "svg"))
+        return target
+
+    def _group(self, group: GroupPlan) -> list[str]:
+        total = sum(group.branch_bytes.values())
+        share = f" ({group.bytes_read / total:.1%})" if total else ""
+        more = f" and {len(group.datasets) - 6} more" if len(group.datasets) > 6 else ""
+        names = ", ".join(group.datasets[:6]) + more
+        counts = " → ".join(f"{name} {len(p.steps)}" for name, p in group.stages.items())
+        lines = [
+            f"group {group.name!r}, {group.kind}: {names}",
+            f"  {group.events:,} events, {_count(group.partitions, 'partition')}",
+            f"  reads {len(group.branches)} of {len(group.branch_bytes)} branches, "
+            f"{size(group.bytes_read)} of {size(total)}{share}",
+            *(
+                f"    {name:<36} {size(group.branch_bytes.get(name, 0)):>10}"
+                for name in group.branches
+            ),
+            f"  steps: {counts}",
+            f"  values held at a time: at most {live_values(group.stages[_LAST])}",
+        ]
+        nominal = len(group.stages["pruned"].steps)
+        recomputed = group.recomputed
+        wanted = dict.fromkeys(v for b in group.stages[_LAST].bookings for v in b.variations)
+        if wanted:
+            lines.append("  variations:")
+        for variation in wanted:
+            titles = recomputed.get(variation, ())
+            kinds = ", ".join(_counted(titles))
+            what = f"{len(titles)} of {nominal} steps again: {kinds}" if titles else "nothing again"
+            lines.append(f"    {variation}: {what}")
+        if self.stage is not None:
+            program = group.stages[self.stage]
+            lines.append(f"  steps ({self.stage}):")
+            lines += [f"    {line}" for line in listing(program)]
+        return lines
+
+
+def listing(program: Program) -> list[str]:
+    """The steps of a program, numbered, with the numbers of the steps they take values from."""
+    numbers = {step.key: i for i, step in enumerate(program.steps)}
+    names = {SOURCE: "events", PLACE: "place"}
+    releases = program.releases or ((),) * len(program.steps)
+    lines = []
+    for i, (step, done) in enumerate(zip(program.steps, releases, strict=True)):
+        inputs = ", ".join(names.get(key) or f"{numbers[key]}" for key in step.refs)
+        values = ", ".join(_plain(step))
+        args = ", ".join(part for part in (inputs, values) if part)
+        freed = [names.get(key) or str(numbers[key]) for key in done if key != step.key]
+        note = f"   frees {', '.join(freed)}" if freed else ""
+        lines.append(f"{i:>4}  {step.title}({args}){note}")
+    return lines
+
+
+def size(number: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _counted(titles: Sequence[str]) -> Iterable[str]:
+    counts: dict[str, int] = {}
+    for title in titles:
+        counts[title] = counts.get(title, 0) + 1
+    return (name if count == 1 else f"{count} {name}" for name, count in counts.items())
+
+
+def _plain(step: Step) -> list[str]:
+    """The plain values among a step's arguments, if they are short."""
+    shown = (*step.args, *step.kwargs.values())
+    return [repr(v) for v in shown if isinstance(v, str | int | float) and len(repr(v)) < 30]
+
+
+def _picture(program: Program) -> Any:
+    import graphviz
+
+    picture = graphviz.Digraph(program.name, graph_attr={"rankdir": "TB"})
+    picture.attr("node", shape="box", style="filled", fillcolor="white", fontname="Helvetica")
+    colors = ["#d1e5f0", "#fddbc7", "#e6f5d0", "#fee0b6", "#d8daeb", "#fde0ef", "#c7eae5"]
+    chosen: dict[str, str] = {}
+    picture.node(SOURCE, "events", shape="ellipse")
+    for step in program.steps:
+        title, _, variation = step.title.partition("@")
+        if variation and variation not in chosen:
+            chosen[variation] = colors[len(chosen) % len(colors)]
+        label = f"{title}\n{variation}" if variation else title
+        fill = chosen.get(variation, "white")
+        outlined = "2" if step.key in program.outputs else "1"
+        picture.node(_node(step.key), label, fillcolor=fill, penwidth=outlined)
+        for key in step.refs:
+            if key != PLACE:
+                picture.edge(_node(key), _node(step.key))
+    return picture
+
+
+def _node(key: str) -> str:
+    return key.replace(":", "_")
