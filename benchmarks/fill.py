@@ -23,7 +23,7 @@ case                            loop    MultiCell  sparse  numba
 ==============================  ======  =========  ======  =====
 
 So MultiCell was left out of the package. ``--start`` measures what numba costs in a new process:
-2 to 3 s without and 1.1 to 1.4 s with its disk cache, most of it numba's own start.
+1.4 to 3 s without and 1.0 to 1.4 s with its disk cache, most of it numba's own start.
 `lazyana.sinks.fill` therefore begins with the sparse product, which gives the same bits, and goes
 over to numba after about a second of work.
 

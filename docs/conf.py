@@ -1,11 +1,11 @@
 """How the documentation is built: `sphinx-build -W -b html docs docs/_build/html`."""
 
-import lazyana
+from importlib.metadata import version as version_of
 
 project = "lazyana"
 author = "The lazyana developers"
 copyright = "2026, The lazyana developers"
-version = release = lazyana.__version__
+version = release = version_of("lazyana")
 
 extensions = [
     "myst_parser",

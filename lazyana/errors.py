@@ -10,6 +10,7 @@
     ├── LazyValueError       (TypeError)                 a lazy column used as if it were a number
     ├── FileError            (OSError)                   a file that cannot be used
     ├── OutputExistsError    (FileExistsError)           an output that would be overwritten
+    ├── OutputError          (KeyError, IndexError)      an output that is not in a result
     ├── ExecutorError        (ValueError)                no such executor, or it cannot be reached
     └── RunError             (RuntimeError)              something went wrong while events were processed
 """
@@ -56,6 +57,10 @@ class OutputExistsError(LazyanaError, FileExistsError):
     """An output that exists already and would be overwritten."""
 
 
+class OutputError(LazyanaError, KeyError, IndexError):
+    """An output that is not in a result."""
+
+
 class ExecutorError(LazyanaError, ValueError):
     """An executor that does not exist or cannot be reached."""
 
@@ -77,13 +82,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``" Did you mean 'x'?"``, or an empty string where nothing is close.
+        ``" Did you mean 'x'?"`` with up to three choices, the closest first, or an empty string
+        where nothing is close. Upper and lower case count as the same letter.
     """
-    names = list(choices)
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-    if not close:
-        lower = {name.lower(): name for name in names}
-        close = [lower[m] for m in difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]
+    spelt: dict[str, list[str]] = {}
+    for name in dict.fromkeys(choices):
+        spelt.setdefault(name.lower(), []).append(name)
+    near = difflib.get_close_matches(word.lower(), spelt, n=3, cutoff=0.6)
+    close = [name for lower in near for name in spelt[lower]][:3]
     if not close:
         return ""
     return " Did you mean " + " or ".join(repr(name) for name in close) + "?"

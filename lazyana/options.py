@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from lazyana.errors import InputError, did_you_mean
+from lazyana.errors import InputError, InputTypeError, did_you_mean
 
 NanPolicy = Literal["raise", "zero", "keep"]
 
@@ -30,12 +30,18 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
-        if self.partition_size < 1:
-            msg = f"partition_size must be at least 1 event, not {self.partition_size!r}."
-            raise InputError(msg)
-        if self.merge_fan_in < 2:
-            msg = f"merge_fan_in must be at least 2, not {self.merge_fan_in!r}."
-            raise InputError(msg)
+        _at_least("partition_size", self.partition_size, 1, "event")
+        _at_least("merge_fan_in", self.merge_fan_in, 2, "results")
+        _at_least("open_files", self.open_files, 1, "file")
+
+
+def _at_least(name: str, value: Any, least: int, what: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{name} must be a whole number, not {value!r} ({type(value).__name__})."
+        raise InputTypeError(msg)
+    if value < least:
+        msg = f"{name} must be at least {least} {what}, not {value}."
+        raise InputError(msg)
 
 
 def check_nan_policy(policy: str) -> NanPolicy:
@@ -46,12 +52,12 @@ def check_nan_policy(policy: str) -> NanPolicy:
     InputError
         Where `policy` is none of "raise", "zero", "keep".
     """
-    choices = get_args(NanPolicy)
+    choices: tuple[NanPolicy, ...] = get_args(NanPolicy)
     for choice in choices:
         if policy == choice:
-            return choice  # type: ignore[no-any-return]
+            return choice
     msg = (
-        f"There is no policy {policy!r} for NaN weights.{did_you_mean(policy, choices)} "
+        f"There is no policy {policy!r} for NaN weights.{did_you_mean(str(policy), choices)} "
         f"Choose one of {', '.join(choices)}."
     )
     raise InputError(msg)

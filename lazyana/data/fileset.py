@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +14,18 @@ from typing import Any, TypeAlias
 
 from lazyana.errors import FileError, InputError, InputTypeError, did_you_mean
 
-PathLike: TypeAlias = str | Path
+PathLike: TypeAlias = str | os.PathLike[str]
 FilesetLike: TypeAlias = "Fileset | PathLike | Iterable[PathLike] | Mapping[str, Any]"
 
 _IS_MC = ("is_mc", "isMC", "mc")
-_DATASET_KEYS = ("files", "metadata", "form", "format")
+_DATASET_KEYS = ("files", "metadata")
+# What coffea's preprocessing adds; lazyana finds all of it out by itself.
+_COFFEA_KEYS = ("form", "format", "compressed_form", "did")
+_TREE_KEYS = (
+    *("object_path", "steps", "num_entries", "num_selected_entries"),
+    *("uuid", "format", "lfn", "pfn"),
+)
+_MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,18 @@ class Dataset:
 
     @property
     def is_mc(self) -> bool | None:
-        """Whether this is simulation, or None where the metadata do not say."""
+        """Whether this is simulation, or None where the metadata do not say.
+
+        Raises
+        ------
+        InputError, InputTypeError
+            Keys that contradict each other, or a value that is neither true nor false.
+        """
         given = {key: self.metadata[key] for key in _IS_MC if key in self.metadata}
         values = {key: _as_bool(self.name, key, value) for key, value in given.items()}
         if len(set(values.values())) > 1:
-            msg = f"Dataset {self.name!r} says {values}: keep one of these keys."
+            said = ", ".join(f"{key}={value}" for key, value in values.items())
+            msg = f"The metadata of dataset {self.name!r} contradict each other: {said}. Keep one."
             raise InputError(msg)
         return next(iter(values.values()), None)
 
@@ -54,21 +71,47 @@ class Fileset:
     Parameters
     ----------
     datasets
-        The datasets; names are unique.
+        The datasets, each with at least one file; names are unique.
+
+    Raises
+    ------
+    InputError
+        No datasets, one without files, or two of one name.
     """
 
     datasets: tuple[Dataset, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be worked on."""
+        if not self.datasets:
+            msg = "The fileset is empty: give at least one dataset with one file."
+            raise InputError(msg)
+        seen: set[str] = set()
+        for dataset in self.datasets:
+            if not dataset.name:
+                msg = "A dataset has an empty name: results are kept apart by it, so give one."
+                raise InputError(msg)
+            if not dataset.files:
+                msg = f"There are no files in dataset {dataset.name!r}: give at least one."
+                raise InputError(msg)
+            if dataset.name in seen:
+                msg = f"Dataset {dataset.name!r} is there twice: give each a name of its own."
+                raise InputError(msg)
+            seen.add(dataset.name)
 
     @classmethod
     def parse(cls, source: FilesetLike, *, name: str | None = None) -> Fileset:
         """A fileset out of whatever users have.
 
+        Local paths become absolute, so that tasks find them wherever they run; URLs stay as they
+        are. Relative paths in a JSON file are relative to the folder of that file.
+
         Parameters
         ----------
         source
-            A path, URL or glob; several of them; the path of a fileset in JSON; a mapping
+            A path, URL, glob or folder; several of them; the path of a fileset in JSON; a mapping
             ``{dataset: files}`` or ``{dataset: {"files": files, "metadata": {...}}}`` where
-            `files` are paths, globs or ``{path: tree}``; or a Fileset.
+            `files` are paths, globs or ``{path: tree}``; ``{path: tree}``; or a Fileset.
         name
             Name of the dataset where `source` has none (default: the name of the only file,
             or ``"events"``).
@@ -82,18 +125,15 @@ class Fileset:
         """
         if isinstance(source, Fileset):
             return source
-        if isinstance(source, str | Path) and str(source).endswith(".json"):
-            return cls.parse(_read_json(Path(source)))
-        if isinstance(source, Mapping):
-            datasets = tuple(_dataset(str(key), value) for key, value in source.items())
-        else:
-            files = _files(source, "the fileset")
-            only = Path(files[0][0]).stem if len(files) == 1 else "events"
-            datasets = (Dataset(name or only, files),)
-        if not datasets:
-            msg = "The fileset is empty: give at least one dataset with one file."
-            raise InputError(msg)
-        return cls(datasets)
+        folder = None
+        if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".json"):
+            path = _json_path(source)
+            source, folder = _read_json(path), path.parent
+        if isinstance(source, Mapping) and not (source and all(map(_is_root, source))):
+            return cls(_datasets(source, folder))
+        files = _files(source, "the fileset", folder)
+        only = Path(files[0][0]).stem if len(files) == 1 else "events"
+        return cls((Dataset(name or only, files),))
 
     def __getitem__(self, name: str) -> Dataset:
         """The dataset called `name`."""
@@ -101,7 +141,8 @@ class Fileset:
             if dataset.name == name:
                 return dataset
         names = [dataset.name for dataset in self.datasets]
-        msg = f"There is no dataset {name!r}.{did_you_mean(name, names)} There are: {names}."
+        hint = did_you_mean(str(name), names)
+        msg = f"There is no dataset {name!r}.{hint} There are: {', '.join(names)}."
         raise InputError(msg)
 
     @property
@@ -110,124 +151,194 @@ class Fileset:
         return sum(len(dataset.files) for dataset in self.datasets)
 
 
+def _json_path(source: PathLike) -> Path:
+    text = os.fspath(source)
+    if "://" in text:
+        msg = f"The fileset {text} is not a local file: download it first."
+        raise FileError(msg)
+    return Path(text).expanduser().absolute()
+
+
 def _read_json(path: Path) -> Mapping[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            msg = f"The fileset {path} has the key {twice!r} twice in one place: keep one."
+            raise InputError(msg)
+        return found
+
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+    except FileNotFoundError as error:
+        msg = f"There is no fileset {path}{_neighbours(path)}"
+        raise FileError(msg) from error
     except OSError as error:
         msg = f"The fileset {path} cannot be read: {error.strerror or error}."
         raise FileError(msg) from error
+    except InputError:
+        raise
     except ValueError as error:
         msg = f"The fileset {path} is not JSON: {error}."
         raise FileError(msg) from error
     if not isinstance(content, Mapping):
         msg = f"The fileset {path} holds a {type(content).__name__}, not {{dataset: files}}."
         raise InputTypeError(msg)
-    return {
-        name: _relative_to(path.parent, value) for name, value in content.items()
-    }
+    return content
 
 
-def _relative_to(folder: Path, value: Any) -> Any:
-    """Relative paths in a JSON fileset are relative to that file, not to where Python runs."""
-
-    def resolve(url: str) -> str:
-        return url if "://" in url or Path(url).is_absolute() else str(folder / url)
-
-    if isinstance(value, str):
-        return resolve(value)
-    if isinstance(value, list):
-        return [resolve(url) for url in value]
-    if isinstance(value, dict) and "files" in value:
-        return {**value, "files": _relative_to(folder, value["files"])}
-    if isinstance(value, dict):
-        return {resolve(url): tree for url, tree in value.items()}
-    return value
+def _datasets(source: Mapping[Any, Any], folder: Path | None) -> tuple[Dataset, ...]:
+    for name in source:
+        if not isinstance(name, str):
+            msg = f"The name of a dataset is {name!r}: give text."
+            raise InputTypeError(msg)
+    return tuple(_dataset(name, value, folder) for name, value in source.items())
 
 
-def _dataset(name: str, value: Any) -> Dataset:
+def _dataset(name: str, value: Any, folder: Path | None) -> Dataset:
+    what = f"dataset {name!r}"
     if not isinstance(value, Mapping):
-        return Dataset(name, _files(value, f"dataset {name!r}"))
+        return Dataset(name, _files(value, what, folder))
     if "files" not in value:
-        wrong = [key for key in value if did_you_mean(str(key), ["files"])]
-        if wrong:
-            msg = f"Dataset {name!r} has a key {wrong[0]!r}. Did you mean 'files'?"
-            raise InputError(msg)
-        return Dataset(name, _files(value, f"dataset {name!r}"))
-    unknown = [key for key in value if key not in _DATASET_KEYS]
+        _check_paths(what, value)
+        return Dataset(name, _files(value, what, folder))
+    known = (*_DATASET_KEYS, *_COFFEA_KEYS)
+    unknown = [key for key in value if key not in known]
     if unknown:
         hint = did_you_mean(str(unknown[0]), _DATASET_KEYS)
-        msg = f"Dataset {name!r} has an unknown key {unknown[0]!r}.{hint} Known: files, metadata."
+        msg = (
+            f"Dataset {name!r} has an unknown key {unknown[0]!r}.{hint} Known: files and metadata; "
+            "what else is known of the dataset goes into metadata."
+        )
         raise InputError(msg)
     metadata = value.get("metadata") or {}
     if not isinstance(metadata, Mapping):
-        msg = f"The metadata of dataset {name!r} are a {type(metadata).__name__}, not a mapping."
+        msg = f"The metadata of {what} are a {type(metadata).__name__}, not a mapping."
         raise InputTypeError(msg)
-    return Dataset(name, _files(value["files"], f"dataset {name!r}"), dict(metadata))
+    dataset = Dataset(name, _files(value["files"], what, folder), dict(metadata))
+    _ = dataset.is_mc  # says what is wrong with it, if anything is
+    return dataset
 
 
-def _files(value: Any, what: str) -> tuple[tuple[str, str | None], ...]:
-    if isinstance(value, str | Path):
+def _check_paths(what: str, value: Mapping[Any, Any]) -> None:
+    """Refuse a mapping without files whose keys are not paths but misspelt or misplaced words."""
+    for key in value:
+        if not isinstance(key, str) or re.search(r"[./*?[\\]", key) or Path(key).exists():
+            continue
+        hint = did_you_mean(key, ["files"])
+        msg = (
+            f"The key {key!r} of {what} is neither 'files' nor a path.{hint} Write "
+            "{'files': [...], 'metadata': {...}}, or {path: tree}."
+        )
+        raise InputError(msg)
+
+
+def _is_root(key: Any) -> bool:
+    """Whether a key of a mapping is the path of a file rather than the name of a dataset."""
+    return isinstance(key, os.PathLike) or (isinstance(key, str) and key.endswith(".root"))
+
+
+def _files(value: Any, what: str, folder: Path | None) -> tuple[tuple[str, str | None], ...]:
+    if isinstance(value, str | os.PathLike):
         pairs: list[tuple[Any, Any]] = [(value, None)]
     elif isinstance(value, Mapping):
         pairs = list(value.items())
-    elif isinstance(value, Iterable):
-        pairs = [(url, None) for url in value]
+    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+        paths = list(value)
+        # The order of a set differs from process to process, that of results must not.
+        paths = sorted(paths, key=str) if isinstance(value, set | frozenset) else paths
+        pairs = [(path, None) for path in paths]
     else:
         msg = f"The files of {what} are a {type(value).__name__}: give paths, globs or a mapping."
         raise InputTypeError(msg)
     files = [
-        (url, _tree_name(tree, url)) for path, tree in pairs for url in _expand(path, what)
+        (url, _tree_name(tree, url))
+        for path, tree in pairs
+        for url in _expand(path, what, folder)
     ]
     if not files:
         msg = f"There are no files in {what}: give at least one."
         raise InputError(msg)
     seen: set[str] = set()
     for url, _ in files:
-        if url in seen:
+        same = url if "://" in url else os.path.realpath(url)
+        if same in seen:
             msg = f"The file {url} is twice in {what}: its events would count double."
             raise InputError(msg)
-        seen.add(url)
+        seen.add(same)
     return tuple(files)
 
 
 def _tree_name(tree: Any, url: str) -> str | None:
     if isinstance(tree, Mapping):
+        unknown = [key for key in tree if key not in _TREE_KEYS]
+        if unknown:
+            hint = did_you_mean(str(unknown[0]), _TREE_KEYS)
+            msg = f"{url} has an unknown key {unknown[0]!r}.{hint} Name its tree by 'object_path'."
+            raise InputError(msg)
+        _check_steps(tree.get("steps"), tree.get("num_entries"), url)
         tree = tree.get("object_path")
-    if tree is None or isinstance(tree, str):
+    if tree is None or (isinstance(tree, str) and tree):
         return tree
     msg = f"The tree of {url} is given as {tree!r}: give its name."
     raise InputTypeError(msg)
 
 
-def _expand(path: Any, what: str) -> list[str]:
-    if not isinstance(path, str | Path):
+def _check_steps(steps: Any, entries: Any, url: str) -> None:
+    """Refuse coffea's steps where they leave out events: a file is always read as a whole."""
+    if not steps:
+        return
+    edges = sorted((int(start), int(stop)) for start, stop in steps)
+    gaps = any(left[1] != right[0] for left, right in itertools.pairwise(edges))
+    if edges[0][0] != 0 or gaps or (entries is not None and edges[-1][1] < int(entries)):
+        msg = (
+            f"The steps of {url} leave out some of its events, but files are read as a whole: "
+            "remove 'steps', and limit the number of files instead."
+        )
+        raise InputError(msg)
+
+
+def _expand(path: Any, what: str, folder: Path | None) -> list[str]:
+    """The files that a path, URL, glob or folder stands for."""
+    if not isinstance(path, str | os.PathLike):
         msg = f"A file of {what} is given as {path!r}: give a path or URL."
         raise InputTypeError(msg)
-    url = str(path)
-    if "://" in url:
+    url = os.fspath(path)
+    if isinstance(url, str) and "://" in url:
         return [url]
-    local = Path(url).expanduser()
+    if not isinstance(url, str) or not url:
+        msg = f"A file of {what} is given as {path!r}: give a path or URL."
+        raise InputTypeError(msg)
+    if re.match(r"\w{2,}:/", url):
+        msg = f"A file of {what} is given as {url!r}: give URLs as text, Path() takes out slashes."
+        raise InputError(msg)
+    local = (folder or Path.cwd()) / Path(url).expanduser()
     if local.is_file():
         return [str(local)]
     if local.is_dir():
-        found = sorted(str(file) for file in local.glob("*.root"))
-        hint = "that folder has no *.root files"
+        found = sorted(str(file) for file in local.glob("*.root") if file.is_file())
+        hint = ": that folder has no *.root files."
     else:
-        found = sorted(glob.glob(str(local)))  # noqa: PTH207  Path.glob refuses absolute patterns
+        names = glob.glob(str(local), recursive=True)  # noqa: PTH207  Path.glob takes no absolute
+        found = sorted(name for name in names if Path(name).is_file())
         hint = _neighbours(local)
     if not found:
-        msg = f"There is no file {url!r} (in {what}): {hint}."
+        msg = f"There is no file {str(local)!r} (in {what}){hint}"
         raise FileError(msg)
     return found
 
 
 def _neighbours(path: Path) -> str:
-    if any(mark in str(path) for mark in "*?["):
-        return "the pattern matches nothing"
+    """Why a path leads to no file, as the end of a message."""
+    if _MAGIC.search(str(path)):
+        return ": the pattern matches nothing."
+    file, colon, tree = str(path).rpartition(":")
+    if colon and Path(file).is_file():
+        return f": name the tree by {{{file!r}: {tree!r}}}."
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
-    names = [file.name for file in path.parent.iterdir()]
-    return (did_you_mean(path.name, names).strip() or "check the path").rstrip("?.")
+        return f": there is no folder {path.parent}."
+    return "." + did_you_mean(path.name, [file.name for file in path.parent.iterdir()])
 
 
 def _as_bool(dataset: str, key: str, value: Any) -> bool:

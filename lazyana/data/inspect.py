@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ from lazyana.data.fileset import Dataset, Fileset
 from lazyana.errors import FileError, InputError, did_you_mean
 
 _THREADS = 4
+_TREES = ("TTree", "TNtuple", "TNtupleD")
+_SIMULATED = frozenset({"genWeight", "nGenPart", "Generator_weight"})
+
+FileState = tuple[int, int, int]
+"""(inode, bytes, time of the last change in ns) of a local file"""
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,49 @@ class Layout:
     signature: str
     base_form: str
 
+    @cached_property
+    def types(self) -> Mapping[str, str]:
+        """C++ type of each branch that can be read as an array, by name, sorted."""
+        form = json.loads(self.base_form)
+        named = zip(form["fields"], form["contents"], strict=True)
+        return {name: _typename(content) for name, content in sorted(named)}
+
     @property
     def branches(self) -> tuple[str, ...]:
         """Names of the branches that can be read as arrays, sorted."""
-        return tuple(sorted(json.loads(self.base_form)["fields"]))
+        return tuple(self.types)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is derived."""
+        return {"signature": self.signature, "base_form": self.base_form}
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes(Mapping[str, int]):
+    """A number for each branch of a file, small: the names are shared by all files of a layout.
+
+    Attributes
+    ----------
+    places
+        Position of each branch.
+    numbers
+        The numbers.
+    """
+
+    places: Mapping[str, int]
+    numbers: array[int]
+
+    def __getitem__(self, branch: str) -> int:
+        """The number of one branch."""
+        return self.numbers[self.places[branch]]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the branches."""
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        """How many branches there are."""
+        return len(self.places)
 
 
 @dataclass(frozen=True)
@@ -99,6 +145,9 @@ def inspect(
 ) -> Catalog:
     """Open every file of a fileset once and note what it holds.
 
+    A local file that did not change since this process inspected it is not opened again. To save
+    opening remote files again, keep the catalog: `lazyana.open` takes it in place of a fileset.
+
     Parameters
     ----------
     source
@@ -120,18 +169,25 @@ def inspect(
     """
     fileset = Fileset.parse(source)
     wanted = [
-        (dataset, url, given or tree) for dataset in fileset.datasets for url, given in dataset.files
+        (dataset.name, (url, given or tree))
+        for dataset in fileset.datasets
+        for url, given in dataset.files
     ]
-    infos: dict[str, list[FileInfo]] = {dataset.name: [] for dataset in fileset.datasets}
-    layouts: dict[str, Layout] = {}
-    with ThreadPoolExecutor(max_workers=min(_THREADS, len(wanted))) as pool:
-        results = pool.map(lambda item: _inspect_file(item[1], item[2]), wanted)
-        for done, ((dataset, _, _), (info, layout)) in enumerate(zip(wanted, results, strict=True)):
-            infos[dataset.name].append(info)
-            layouts.setdefault(info.signature, layout)
+    places = tuple(dict.fromkeys(place for _, place in wanted))
+    found: dict[tuple[str, str], tuple[FileInfo, Layout]] = {}
+    with ThreadPoolExecutor(max_workers=min(_THREADS, len(places))) as pool:
+        results = pool.map(lambda place: _inspect_file(*place), places)
+        for done, (place, result) in enumerate(zip(places, results, strict=True), start=1):
+            found[place] = result
             if progress is not None:
-                progress(done + 1, len(wanted))
-    return Catalog(fileset, {name: tuple(files) for name, files in infos.items()}, layouts)
+                progress(done, len(places))
+    files: dict[str, list[FileInfo]] = {dataset.name: [] for dataset in fileset.datasets}
+    layouts: dict[str, Layout] = {}
+    for name, place in wanted:
+        info, layout = found[place]
+        files[name].append(info)
+        layouts.setdefault(info.signature, layout)
+    return Catalog(fileset, {name: tuple(infos) for name, infos in files.items()}, layouts)
 
 
 def open_tree(url: str, tree: str) -> Any:
@@ -143,86 +199,143 @@ def open_tree(url: str, tree: str) -> Any:
         A file that cannot be opened, is no ROOT file, or has no such tree.
     """
     try:
-        root = uproot.open(url)
+        root = uproot.open({url: None})
     except FileNotFoundError as error:
-        msg = f"There is no file {url}."
+        file, colon, inside = url.rpartition(":")
+        named = colon and file.endswith(".root")
+        hint = f" To name the tree write {{{file!r}: {inside!r}}}." if named else ""
+        msg = f"There is no file {url}.{hint}"
         raise FileError(msg) from error
-    except (ValueError, OSError, uproot.exceptions.KeyInFileError) as error:
+    except Exception as error:
         msg = f"{url} cannot be opened as a ROOT file: {_first_line(error)}"
         raise FileError(msg) from error
     try:
+        return _tree_in(root, url, tree)
+    except BaseException:
+        root.close()
+        raise
+
+
+def _tree_in(root: Any, url: str, tree: str) -> Any:
+    try:
         found = root[tree]
+        kind = found.classname if hasattr(found, "classname") else type(found).__name__
     except (KeyError, uproot.exceptions.KeyInFileError) as error:
-        trees = sorted(name for name, kind in root.classnames(cycle=False).items() if _is_tree(kind))
+        trees = _trees(root)
         msg = (
             f"{url} has no tree {tree!r}.{did_you_mean(tree, trees)} "
             f"Trees in it: {', '.join(trees) or 'none'}. Give its name with tree=."
         )
         raise FileError(msg) from error
-    if not isinstance(found, uproot.behaviors.TBranch.HasBranches):
-        msg = f"{tree!r} in {url} is a {type(found).__name__}, not a tree (TTree) of events."
-        raise FileError(msg)
-    return found
+    except Exception as error:
+        msg = f"Tree {tree!r} of {url} cannot be read: {_first_line(error)}"
+        raise FileError(msg) from error
+    if isinstance(found, uproot.behaviors.TBranch.HasBranches):
+        return found
+    if "RNTuple" in kind:
+        msg = (
+            f"{tree!r} in {url} is an RNTuple, and events are read from a TTree: convert the file, "
+            "or take the NanoAOD file it was made from."
+        )
+    else:
+        msg = (
+            f"{tree!r} in {url} is a {kind}, not a tree (TTree) of events. "
+            f"Trees in it: {', '.join(_trees(root)) or 'none'}."
+        )
+    raise FileError(msg)
 
 
-def _inspect_file(url: str, tree: str) -> tuple[FileInfo, Layout]:
-    """Cached by the state of a local file: what is not touched is not opened again."""
-    return _inspect_state(url, tree, _state(url))
+def file_state(url: str) -> FileState | None:
+    """What tells a local file from what it was before; None for a remote one.
 
-
-def _state(url: str) -> tuple[int, int] | None:
+    Raises
+    ------
+    FileError
+        A local file that is gone.
+    """
     if "://" in url:
         return None
     try:
         stat = Path(url).stat()
+    except FileNotFoundError as error:
+        msg = f"There is no file {url} (any more)."
+        raise FileError(msg) from error
     except OSError as error:
         msg = f"{url} cannot be read: {error.strerror or error}."
         raise FileError(msg) from error
-    return (stat.st_size, stat.st_mtime_ns)
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=4096)
-def _inspect_state(url: str, tree: str, state: tuple[int, int] | None) -> tuple[FileInfo, Layout]:
+def _inspect_file(url: str, tree: str) -> tuple[FileInfo, Layout]:
+    state = file_state(url)
+    # Whether a remote file is what it was can only be known by opening it.
+    return _open_and_note(url, tree) if state is None else _inspect_state(url, tree, state)
+
+
+@lru_cache(maxsize=16384)
+def _inspect_state(url: str, tree: str, state: FileState) -> tuple[FileInfo, Layout]:
     del state  # part of the cache key only
+    return _open_and_note(url, tree)
+
+
+def _open_and_note(url: str, tree: str) -> tuple[FileInfo, Layout]:
     opened = open_tree(url, tree)
     try:
-        layout = _layout(opened)
+        layout, places = _layout(opened)
+        sizes = array("q", bytes(8 * len(places)))
+        for branch in opened.branches:
+            sizes[places[branch.name]] += int(branch.compressed_bytes)
         info = FileInfo(
             url=url,
             tree=tree,
             uuid=str(opened.file.uuid),
             entries=int(opened.num_entries),
             signature=layout.signature,
-            branch_bytes={branch.name: int(branch.compressed_bytes) for branch in opened.branches},
+            branch_bytes=Sizes(places, sizes),
         )
+    except Exception as error:
+        msg = f"The branches of {tree!r} in {url} cannot be read: {_first_line(error)}"
+        raise FileError(msg) from error
     finally:
         opened.file.close()
     return info, layout
 
 
-def _layout(tree: Any) -> Layout:
+def _layout(tree: Any) -> tuple[Layout, Mapping[str, int]]:
+    """The layout of a tree and the position of each branch, shared by all trees like it."""
     names = sorted((branch.name, branch.typename) for branch in tree.branches)
     signature = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
-    known = _layouts.get(signature)
-    if known is None:
-        with warnings.catch_warnings():
-            # Branches that NanoEvents cannot hold are left out: naming one is our own error.
-            warnings.simplefilter("ignore")
-            base_form = UprootSourceMapping._extract_base_form(tree)
-        known = _layouts.setdefault(signature, Layout(signature, json.dumps(base_form)))
-    return known
+    # One thread at a time: catching warnings changes what the whole process does with them.
+    with _lock:
+        if signature not in _layouts:
+            with warnings.catch_warnings():
+                # Branches that NanoEvents cannot hold are left out: naming one is our own error.
+                warnings.simplefilter("ignore")
+                base_form = UprootSourceMapping._extract_base_form(tree)
+            places = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in names))}
+            _layouts[signature] = (Layout(signature, json.dumps(base_form)), places)
+        return _layouts[signature]
 
 
-_layouts: dict[str, Layout] = {}
+_lock = threading.Lock()
+_layouts: dict[str, tuple[Layout, Mapping[str, int]]] = {}
 
 
-def _is_tree(kind: str) -> bool:
-    return kind.startswith("TTree") or kind in ("TNtuple", "TNtupleD", "TChain")
+def _trees(root: Any) -> list[str]:
+    kinds = root.classnames(cycle=False)
+    return sorted(name for name, kind in kinds.items() if kind in _TREES)
 
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def _typename(form: Mapping[str, Any]) -> str:
+    """The type of a branch, as coffea's base form notes it on the innermost form."""
+    while "content" in form:
+        form = form["content"]
+    return str(form.get("parameters", {}).get("typename", form.get("primitive", "?")))
 
 
 def simulated(dataset: Dataset, layout: Layout) -> bool:
@@ -233,8 +346,7 @@ def simulated(dataset: Dataset, layout: Layout) -> bool:
     InputError
         Metadata that call a dataset simulation whose files have no generator weight.
     """
-    branches = set(layout.branches)
-    looks_simulated = bool(branches & {"genWeight", "nGenPart", "Generator_weight"})
+    looks_simulated = not _SIMULATED.isdisjoint(layout.types)
     said = dataset.is_mc
     if said is None:
         return looks_simulated
@@ -279,14 +391,22 @@ def one_signature(catalog: Catalog, dataset: Dataset) -> str:
     files = catalog.files[dataset.name]
     for other in files[1:]:
         if other.signature != files[0].signature:
-            first, second = (
-                set(catalog.layouts[file.signature].branches) for file in (files[0], other)
-            )
-            differ = sorted(first ^ second) or ["types of branches"]
+            layouts = (catalog.layouts[file.signature] for file in (files[0], other))
             msg = (
                 f"The files of dataset {dataset.name!r} have different branches: "
-                f"{files[0].url} and {other.url} differ in {', '.join(differ[:5])}"
-                f"{' …' if len(differ) > 5 else ''}. Make them datasets of their own."
+                f"{files[0].url} and {other.url} differ in {_differences(*layouts)}. "
+                "Make them datasets of their own."
             )
             raise InputError(msg)
     return files[0].signature
+
+
+def _differences(one: Layout, other: Layout) -> str:
+    """The branches that only one of two layouts has, or that are of another type."""
+    differ = [
+        name if name not in one.types or name not in other.types else f"{name} ({a} or {b})"
+        for name in sorted({*one.types, *other.types})
+        if (a := one.types.get(name)) != (b := other.types.get(name))
+    ]
+    shown = ", ".join(differ[:5]) or "branches that hold no numbers"
+    return f"{shown} and {len(differ) - 5} more" if len(differ) > 5 else shown

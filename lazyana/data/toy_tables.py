@@ -133,6 +133,7 @@ def to_polar(p4: Floats) -> dict[str, Floats]:
 
 
 def boost(p4: Floats, parent: Floats) -> Floats:
+    """Four-momenta from the rest frame of a parent to where the parent moves."""
     mass = np.sqrt(parent[:, 0] ** 2 - np.sum(parent[:, 1:] ** 2, axis=1))
     along = np.sum(p4[:, 1:] * parent[:, 1:], axis=1)
     energy = (p4[:, 0] * parent[:, 0] + along) / mass

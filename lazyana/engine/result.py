@@ -13,11 +13,7 @@ from lazyana.engine import rootfile, storage
 from lazyana.engine.codecs import kind_of
 from lazyana.engine.nesting import Nesting
 from lazyana.engine.provenance import Provenance
-from lazyana.errors import InputError, InputTypeError, LazyanaError, did_you_mean
-
-
-class OutputError(LazyanaError, KeyError, IndexError):
-    """An output that is not in a result."""
+from lazyana.errors import InputError, InputTypeError, OutputError, did_you_mean
 
 
 @dataclass(frozen=True)

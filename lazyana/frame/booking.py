@@ -147,7 +147,9 @@ def book_hist(
         label=label,
         weighted=weighted,
         category_positions=keep.categories,
-        weight_positions=tuple(positions[name] for name in keep.weight_variations),
+        weight_positions=tuple(positions[name] for name in keep.weight_variations)
+        if weighted
+        else None,
     )
     weights = weights_at(frame) if weighted else None
     return _output(frame, sink, (weights, membership_at(frame), *values), keep.shape_variations)
@@ -176,6 +178,7 @@ def book_columns(
         hint = did_you_mean(wrong, known)
         msg = f"events.columns has no option {wrong!r}.{hint} Options: {', '.join(known)}."
         raise InputTypeError(msg) from error
+    sink.schema(*(column._meta for column in columns.values()))  # noqa: SLF001  (refuses types)
     args = (weights_at(frame), membership_at(frame), *columns.values())
     return _output(frame, sink, args, keep.shape_variations)
 

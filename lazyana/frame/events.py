@@ -234,10 +234,14 @@ class Events(Booking):
             if name in frame.cuts:
                 msg = f"There is a cut {name!r} already: cuts have different names."
                 raise InputError(msg)
-            mask = frame._value(expression, f"Filter {name!r}")
-            check_mask(f"Filter {name!r}", mask)
+            what = f"Filter {name!r}"
+            # A function sees the events left so far; a column is one of the frame as it was.
+            of = frame if callable(expression) and not lazy(expression) else self
+            mask = of._value(expression, what)
+            check_mask(what, mask)
+            mask = self._group.select(mask, of._level, frame._level)
             known = (*frame._state.history, len(frame._state.factors))
-            below = frame._group.cut(frame._level, name, mask)
+            below = self._group.cut(frame._level, name, mask)
             frame = replace(frame, _level=below)._with(history=known)
         return frame
 

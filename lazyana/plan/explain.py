@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,7 @@ class Explanation:
             lines.append("  variations:")
         for variation in wanted:
             titles = recomputed.get(variation, ())
-            kinds = ", ".join(_counted(titles))
-            what = f"{len(titles)} of {nominal} steps again: {kinds}" if titles else "nothing again"
+            what = f"{len(titles)} of {nominal} steps again{_kinds(titles)}"
             lines.append(f"    {variation}: {what}")
         if self.stage is not None:
             program = group.stages[self.stage]
@@ -210,11 +210,11 @@ def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def _counted(titles: Sequence[str]) -> Iterable[str]:
-    counts: dict[str, int] = {}
-    for title in titles:
-        counts[title] = counts.get(title, 0) + 1
-    return (name if count == 1 else f"{count} {name}" for name, count in counts.items())
+def _kinds(titles: Sequence[str], most: int = 6) -> str:
+    counts = Counter(titles).most_common()
+    shown = [name if count == 1 else f"{count} {name}" for name, count in counts[:most]]
+    more = ", …" if len(counts) > most else ""
+    return f": {', '.join(shown)}{more}" if shown else ""
 
 
 def _plain(step: Step) -> list[str]:

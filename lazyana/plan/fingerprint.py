@@ -7,12 +7,11 @@ sets, corrections get random names, arrays are named by their address).
 from __future__ import annotations
 
 import hashlib
-import inspect
 import sys
 import sysconfig
 import types
-from collections.abc import Mapping, Set
-from functools import partial
+from collections.abc import Iterator, Mapping, Set
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,15 @@ from lazyana.plan.program import Program, Ref, Step
 _LIBRARIES = tuple(
     {Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib")}
 )
+# Of a class: what Python derives from the rest, or what says nothing of how it behaves.
+_DERIVED = frozenset(
+    "__dict__ __weakref__ __doc__ __module__ __qualname__ __annotations__ __annotate__ "
+    "__annotations_cache__ __annotate_func__ __firstlineno__ __static_attributes__ "
+    "__dataclass_fields__ __dataclass_params__ __match_args__ __slots__ __abstractmethods__ "
+    "_abc_impl __parameters__ __orig_bases__".split()
+)
+_FLAT = (bool, int, float, complex, str, bytes)
+_GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
 
 def fingerprint(value: Any) -> str:
@@ -54,14 +62,20 @@ def program_fingerprint(program: Program) -> str:
     Keys do not count, only what the steps do.
     """
     hasher = Hasher()
-    contents = step_contents(program.steps, hasher)
-    outputs = [
-        (booking.output, booking.sink, label, contents[key])
-        for booking in program.bookings
-        for label, key in sorted(booking.keys.items())
-    ]
-    branches = program.read.branches if program.read else ()
-    return hasher.digest((outputs, branches)).hex()
+    outputs = _outputs(program, hasher)
+    read = program.read
+    reads = (read.schema, read.branches, sorted(read.buffers)) if read is not None else ()
+    return hasher.digest((sorted(outputs.items()), reads)).hex()
+
+
+def output_fingerprints(program: Program) -> dict[str, str]:
+    """Hash of each output: changes if and only if something that it is made of does."""
+    hasher = Hasher()
+    schema = program.read.schema if program.read is not None else None
+    return {
+        output: hasher.digest((schema, made_of)).hex()
+        for output, made_of in _outputs(program, hasher).items()
+    }
 
 
 def step_contents(steps: tuple[Step, ...], hasher: Hasher | None = None) -> dict[str, bytes]:
@@ -73,19 +87,35 @@ def step_contents(steps: tuple[Step, ...], hasher: Hasher | None = None) -> dict
     return contents
 
 
+def _outputs(program: Program, hasher: Hasher) -> dict[str, list[tuple[str, bytes]]]:
+    contents = step_contents(program.steps, hasher)
+    return {
+        booking.output: [(label, contents[key]) for label, key in sorted(booking.keys.items())]
+        for booking in program.bookings
+    }
+
+
 class Hasher:
     """Hashes values by content, each big object once."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, bytes]] = {}
-        self._active: list[int] = []
+        self._active: dict[int, int] = {}
+        self._lowest = sys.maxsize
         self._contents: Mapping[str, bytes] = {}
 
     def step(self, step: Step, contents: Mapping[str, bytes]) -> bytes:
         """Hash of a step, given the hashes of those it takes values from."""
         self._contents = contents
         try:
-            return self.digest((step.function, step.args, step.kwargs))
+            kwargs = sorted(step.kwargs.items()) if step.kwargs else ()
+            return _hash(
+                b"step",
+                self.digest(step.function),
+                *map(self.digest, step.args),
+                b"",
+                *(part for name, item in kwargs for part in (name.encode(), self.digest(item))),
+            )
         finally:
             self._contents = {}
 
@@ -93,13 +123,15 @@ class Hasher:
         """Hash of one value."""
         if isinstance(value, Ref):
             return _hash(b"ref", self._contents.get(value.key, value.key.encode()))
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-            return _hash(type(value).__name__.encode(), repr(value).encode())
+        if value is None or isinstance(value, _FLAT):
+            # repr tells 0.0 from -0.0, and the type True from 1 and 1.0.
+            return _hash(_name(type(value)), repr(value).encode())
         if isinstance(value, tuple | list):
-            return _hash(type(value).__name__.encode(), *map(self.digest, value))
+            return _hash(_name(type(value)), *map(self.digest, value))
         if isinstance(value, Mapping):
-            items = sorted((self.digest(key), self.digest(item)) for key, item in value.items())
-            return _hash(b"mapping", *(part for pair in items for part in pair))
+            # The order of a mapping can matter: it is that of the fields of a zipped record.
+            pairs = (self.digest(part) for item in value.items() for part in item)
+            return _hash(b"mapping", _name(type(value)), *pairs)
         if isinstance(value, Set):
             return _hash(b"set", *sorted(map(self.digest, value)))
         if isinstance(value, slice):
@@ -107,28 +139,33 @@ class Hasher:
         return self._object(value)
 
     def _object(self, value: Any) -> bytes:
+        """Hash of an object, remembered unless it depends on where a cycle was entered."""
         known = self._known.get(id(value))
         if known is not None:
             return known[1]
+        depth = len(self._active)
         if id(value) in self._active:
             # A function or object that refers to itself: by its place in the nesting.
-            return _hash(b"again", str(len(self._active) - self._active.index(id(value))).encode())
-        self._active.append(id(value))
+            place = self._active[id(value)]
+            self._lowest = min(self._lowest, place)
+            return _hash(b"again", str(depth - place).encode())
+        outer, self._lowest = self._lowest, sys.maxsize
+        self._active[id(value)] = depth
         try:
             digest = self._uncached(value)
         finally:
-            self._active.pop()
-        self._known[id(value)] = (value, digest)
+            del self._active[id(value)]
+            whole = self._lowest >= depth
+            self._lowest = outer if whole else min(outer, self._lowest)
+        if whole:
+            self._known[id(value)] = (value, digest)
         return digest
 
     def _uncached(self, value: Any) -> bytes:
         if isinstance(value, np.ndarray | np.generic):
-            array = np.ascontiguousarray(value)
-            if array.dtype.hasobject:
-                return self.digest(("objects", array.shape, array.tolist()))
-            return _hash(b"array", str((array.dtype.str, array.shape)).encode(), array.tobytes())
+            return self._array(value)
         if isinstance(value, np.dtype):
-            return _hash(b"dtype", value.str.encode())
+            return _hash(b"dtype", repr(value).encode())
         if isinstance(value, ak.Array | ak.Record):
             form, length, buffers = ak.to_buffers(ak.to_packed(value))
             return self.digest(("awkward", form.to_json(), length, dict(buffers)))
@@ -136,48 +173,99 @@ class Hasher:
             return _hash(b"module", value.__name__.encode())
         if isinstance(value, partial):
             return self.digest(("partial", value.func, value.args, value.keywords))
-        if isinstance(value, types.MethodType):
-            return self.digest(("method", value.__self__, value.__func__))
         if isinstance(value, types.CodeType):
             return self._code(value)
         if isinstance(value, type):
             return self._class(value)
-        if callable(value) and hasattr(value, "__qualname__"):
+        if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, np.ufunc):
-            return _hash(b"ufunc", value.__name__.encode())
+            return self._ufunc(value)
+        if isinstance(value, staticmethod | classmethod):
+            return self.digest((type(value).__name__, value.__func__))
+        if isinstance(value, property):
+            return self.digest(("property", value.fget, value.fset))
+        if callable(value) and hasattr(value, "__qualname__"):
+            return self._callable(value)
         return self._reduced(value)
 
-    def _function(self, function: Any) -> bytes:
-        name = f"{function.__module__}.{function.__qualname__}".encode()
-        if not isinstance(function, types.FunctionType):
-            return _hash(b"builtin", name)
-        if _from_library(function.__module__) and "<" not in function.__qualname__:
-            return _hash(b"function", name)
+    def _array(self, value: Any) -> bytes:
+        array = np.ascontiguousarray(value)
+        shape = np.shape(value)
+        if array.dtype.hasobject:
+            return self.digest(("objects", shape, array.tolist()))
+        kind = f"{type(value).__name__} {array.dtype!r} {shape}"
+        return _hash(b"array", kind.encode(), array.tobytes())
+
+    def _ufunc(self, ufunc: np.ufunc) -> bytes:
+        for root in ("numpy", "scipy.special"):
+            if getattr(sys.modules.get(root), ufunc.__name__, None) is ufunc:
+                return _hash(b"ufunc", root.encode(), ufunc.__name__.encode())
+        return self._reduced(ufunc)
+
+    def _function(self, function: types.FunctionType) -> bytes:
+        module = function.__module__
+        if _from_library(module) and "<" not in function.__qualname__:
+            return _hash(b"function", _address(function), _version(module))
+        code = function.__code__
         cells = [_cell(cell) for cell in function.__closure__ or ()]
-        used = {
-            name: function.__globals__[name]
-            for name in sorted(_names(function.__code__))
-            if name in function.__globals__
-        }
         return self.digest(
-            ("code", function.__code__, function.__defaults__, function.__kwdefaults__, cells, used)
+            (
+                "code",
+                code,
+                function.__defaults__,
+                function.__kwdefaults__,
+                cells,
+                self._used(code, function.__globals__),
+            )
         )
 
+    def _used(self, code: types.CodeType, scope: Mapping[str, Any]) -> dict[str, Any]:
+        """What a function's code takes from its module, and from modules of the user's own."""
+        loaded, attributes = _names(code)
+        used = {name: scope[name] for name in sorted(loaded) if name in scope}
+        for name, value in list(used.items()):
+            if isinstance(value, types.ModuleType) and not _from_library(value.__name__):
+                inner = {key: getattr(value, key) for key in attributes if hasattr(value, key)}
+                used |= {f"{name}.{key}": inner[key] for key in sorted(inner)}
+        return used
+
+    def _callable(self, value: Any) -> bytes:
+        """A function that is not written in Python, or something dressed up as one."""
+        if isinstance(value, types.MethodType):
+            return self.digest(("method", value.__self__, value.__func__))
+        inner = getattr(value, "py_func", None) or getattr(value, "__wrapped__", None)
+        if inner is not None:
+            return self.digest(("wrapped", _address(type(value)), inner))
+        owner = getattr(value, "__self__", None)
+        owner = None if isinstance(owner, types.ModuleType) else owner
+        return self.digest(("builtin", _address(value), owner))
+
     def _code(self, code: types.CodeType) -> bytes:
-        return self.digest(("code", code.co_code, code.co_names, code.co_consts, code.co_varnames))
+        return self.digest(
+            (
+                "code",
+                code.co_code,
+                code.co_names,
+                code.co_consts,
+                code.co_varnames,
+                code.co_freevars,
+                code.co_cellvars,
+                (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags),
+                code.co_exceptiontable,
+            )
+        )
 
     def _class(self, kind: type) -> bytes:
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        if _from_library(kind.__module__):
-            return _hash(b"class", name.encode())
+        if _from_library(kind.__module__) and "<" not in kind.__qualname__:
+            return _hash(b"class", _address(kind), _version(kind.__module__))
         members = {
-            key: member
-            for key, member in vars(kind).items()
-            if isinstance(member, types.FunctionType | int | float | str | tuple)
-            and key not in ("__doc__", "__firstlineno__")
+            name: member
+            for name, member in vars(kind).items()
+            if name not in _DERIVED
+            and not isinstance(member, types.GetSetDescriptorType | types.MemberDescriptorType)
         }
-        return self.digest(("class", name, members, kind.__bases__))
+        return self.digest(("class", _address(kind), members, kind.__bases__))
 
     def _reduced(self, value: Any) -> bytes:
         try:
@@ -189,9 +277,8 @@ class Hasher:
             )
             raise InputTypeError(msg) from error
         if isinstance(reduced, str):
-            return _hash(b"global", f"{type(value).__module__}.{reduced}".encode())
-        parts = [list(part) if inspect.isgenerator(part) else part for part in reduced]
-        parts = [list(part) if hasattr(part, "__next__") else part for part in parts]
+            return _hash(b"global", _address(type(value)), reduced.encode())
+        parts = [list(part) if isinstance(part, Iterator) else part for part in reduced]
         return self.digest(("object", *parts))
 
 
@@ -203,6 +290,17 @@ def _hash(*parts: bytes) -> bytes:
     return digest.digest()
 
 
+@cache
+def _name(kind: type) -> bytes:
+    return kind.__name__.encode()
+
+
+def _address(value: Any) -> bytes:
+    """Module and qualified name of a function or class."""
+    module = getattr(value, "__module__", None) or getattr(value, "__objclass__", object).__module__
+    return f"{module}.{value.__qualname__}".encode()
+
+
 def _cell(cell: Any) -> Any:
     try:
         return cell.cell_contents
@@ -210,23 +308,39 @@ def _cell(cell: Any) -> Any:
         return None
 
 
-def _names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
+@cache
+def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """Names that code, and the code in it, loads as globals; and all other names it uses."""
+    import dis
+
+    loaded = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL_LOADS}
+    others = set(code.co_names)
     for value in code.co_consts:
         if isinstance(value, types.CodeType):
-            names |= _names(value)
-    return names
+            inner, more = _names(value)
+            loaded |= inner
+            others |= more
+    return frozenset(loaded), frozenset(others)
 
 
+@cache
 def _from_library(module: str | None) -> bool:
     """Whether code belongs to Python, an installed package or lazyana: its version says it all."""
-    if module is None or module in ("builtins", "__main__"):
+    if module is None or module in ("builtins", "__main__", "__mp_main__"):
         return module == "builtins"
     root = module.partition(".")[0]
     if root in sys.stdlib_module_names or root == "lazyana":
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
-        return root in sys.modules and root not in ("__main__", "__mp_main__")
+        return root in sys.modules
     path = Path(file).resolve()
     return any(library in path.parents for library in _LIBRARIES)
+
+
+@cache
+def _version(module: str | None) -> bytes:
+    root = (module or "").partition(".")[0]
+    if root in sys.stdlib_module_names:
+        return f"{sys.version_info.major}.{sys.version_info.minor}".encode()
+    return str(getattr(sys.modules.get(root), "__version__", "")).encode()

@@ -48,10 +48,18 @@ class Step:
 
     def with_refs(self, names: Mapping[str, str]) -> Step:
         """The same step taking other values: each key that is in `names` is replaced."""
-        if not any(key in names for key in self.refs):
+        swap = {key: Ref(names[key]) for key in self.refs if names.get(key, key) != key}
+        if not swap:
             return self
-        swap = {key: Ref(new) for key, new in names.items()}
         return Step(self.key, self.function, _fill(self.args, swap), _fill(self.kwargs, swap))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the fields: the cached references are found again where they are needed."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore the fields."""
+        self.__dict__.update(state)
 
     @property
     def title(self) -> str:
@@ -147,8 +155,18 @@ class Program:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Keys of the steps whose values are kept."""
-        return tuple(key for booking in self.bookings for key in booking.all_keys)
+        """Keys of the steps whose values are kept, variation by variation.
+
+        Steps run in an order made from this one: what only one variation needs is made, used
+        by all outputs and released before the next variation begins.
+        """
+        labels = dict.fromkeys(label for booking in self.bookings for label in booking.keys)
+        return tuple(
+            booking.keys[label]
+            for label in labels
+            for booking in self.bookings
+            if label in booking.keys
+        )
 
     def replace(self, **changes: Any) -> Program:
         """A program with some attributes changed."""
@@ -175,13 +193,17 @@ class Program:
             An exception in a step, naming the step and the events it happened in.
         """
         values: dict[str, Any] = {SOURCE: events, PLACE: place}
-        kept = {key: (b.output, label) for b in self.bookings for label, key in b.keys.items()}
+        del events  # so that they can go once no step needs them
+        kept: dict[str, list[tuple[str, str]]] = {}
+        for booking in self.bookings:
+            for label, key in booking.keys.items():
+                kept.setdefault(key, []).append((booking.output, label))
         states: dict[tuple[str, str], Any] = {}
         releases = self.releases or ((),) * len(self.steps)
         for step, done in zip(self.steps, releases, strict=True):
             value = run_step(step, values, place)
-            if step.key in kept:
-                states[kept[step.key]] = value
+            for place_of_state in kept.get(step.key, ()):
+                states[place_of_state] = value
             values[step.key] = value
             del value
             for key in done:
@@ -190,9 +212,18 @@ class Program:
 
 
 def run_step(step: Step, values: Mapping[str, Any], place: Place | None = None) -> Any:
-    """Value of one step, given the values it takes."""
-    args = _fill(step.args, values)
-    kwargs = _fill(step.kwargs, values)
+    """Value of one step, given the values it takes.
+
+    Raises
+    ------
+    RunError
+        An exception in the step, unless it is one of ours already.
+    """
+    args, kwargs = step.args, step.kwargs
+    if step.refs:
+        mine = {key: values[key] for key in step.refs}
+        args, kwargs = _fill(args, mine), _fill(kwargs, mine)
+        del mine
     try:
         return step.function(*args, **kwargs)
     except LazyanaError:
@@ -228,22 +259,26 @@ def nominal_booking(output: str, sink: Any, key: str, variations: tuple[str, ...
 def _refs(value: Any) -> Iterator[str]:
     if isinstance(value, Ref):
         yield value.key
-    elif isinstance(value, tuple | list):
+    elif isinstance(value, tuple | list | set | frozenset):
         for item in value:
             yield from _refs(item)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for item in value.values():
             yield from _refs(item)
 
 
 def _fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """`value` with every Ref that is in `values` replaced; the rest is not copied."""
+    """`value` with every Ref that is in `values` replaced; what holds none is not copied."""
     if isinstance(value, Ref):
         return values.get(value.key, value)
-    if type(value) in (tuple, list) and any(True for _ in _refs(value)):
-        return type(value)(_fill(item, values) for item in value)
-    if type(value) is dict and any(True for _ in _refs(value)):
-        return {key: _fill(item, values) for key, item in value.items()}
+    if isinstance(value, tuple | list | set | frozenset):
+        items = [_fill(item, values) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        filled = {key: _fill(item, values) for key, item in value.items()}
+        return filled if any(filled[key] is not value[key] for key in value) else value
     return value
 
 

@@ -328,9 +328,21 @@ def label_experiment(
     """``CMS Private work`` to the left above the frame, luminosity and energy to the right."""
     parts = [] if lumi is None else [rf"{lumi:.3g} $\mathrm{{fb^{{-1}}}}$"]
     parts += [] if energy is None else [f"({energy:g} TeV)"]
-    texts = mplhep.label.exp_text(style.experiment, text, lumi=" ".join(parts) or None, ax=axes)
-    if texts[2] is not None:
-        texts[2].set_y(1.008)  # keeps the brackets off the frame
+    # mplhep's own way around the power of ten above the axis makes a figure in pyplot.
+    name, words, right, _ = mplhep.label.exp_text(
+        style.experiment,
+        text,
+        lumi=" ".join(parts) or None,
+        ax=axes,
+        scilocator_adjust=False,
+    )
+    power = axes.yaxis.get_offset_text()
+    if power.get_text():
+        width = power.get_window_extent().transformed(axes.transAxes.inverted()).width
+        for left in (name, words):
+            left.set_x(left.get_position()[0] + width + 0.02)
+    if right is not None:
+        right.set_y(1.008)  # keeps the brackets off the frame
 
 
 def place_legend(axes: Axes, style: PlotStyle, first: str | None) -> Legend:
@@ -413,7 +425,6 @@ def make_room(
     log
         Whether the axis is logarithmic.
     """
-    axes.set_yscale("log" if log else "linear")
     ceiling = np.full(len(heights), 0.95)
     left, right = (
         _axis_fractions(axes, binning.edges[:-1]),
@@ -429,7 +440,9 @@ def make_room(
         top = np.exp(start + max(float(reach.max()), np.log(10.0)))
     else:
         top = lowest + float(((heights - lowest) / ceiling).max())
+    # The range comes first: a logarithmic axis without one looks for it and warns of empty bins.
     axes.set_ylim(lowest, top if top > lowest else lowest + 1.0)
+    axes.set_yscale("log" if log else "linear")
 
 
 def lower_end(values: Sequence[Array], log: bool) -> float:

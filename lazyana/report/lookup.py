@@ -246,7 +246,10 @@ def systematics_of(
     """
     if isinstance(wanted, Mapping):
         chosen = {name: as_names(labels) for name, labels in wanted.items()}
-        for labels in chosen.values():
+        for name, labels in chosen.items():
+            if not labels:
+                message = f"systematic {name!r} names no variations"
+                raise InputError(message)
             for label in labels:
                 position(h, "variation", label)
         return chosen

@@ -156,38 +156,68 @@ class Stages:
 def unite_cutflows(cutflows: Sequence[Cutflow]) -> Cutflow:
     """One cutflow out of those of several groups of datasets.
 
-    A group that lacks a variation has the nominal value there; stages must be the same.
+    A group that lacks a variation has the nominal value there; one that lacks a cut has the
+    value of the stage before it, for nothing was cut.
 
     Raises
     ------
     InputError
-        Cutflows with different stages.
+        Cutflows whose stages come in different orders.
     """
-    first = cutflows[0]
-    for other in cutflows[1:]:
-        if other.stages != first.stages:
-            msg = (
-                f"Cutflows with different stages cannot be united: {first.stages} and "
-                f"{other.stages}. Apply the same cuts to all groups, or keep them apart by name."
-            )
-            raise InputError(msg)
+    stages = unite_stages([cutflow.stages for cutflow in cutflows])
     datasets = tuple(sorted({name for cutflow in cutflows for name in cutflow.datasets}))
     varied = {name for cutflow in cutflows for name in cutflow.variations} - {NOMINAL}
     variations = (NOMINAL, *sorted(varied))
-    arrays = [
-        np.zeros((len(datasets), len(variations), len(first.stages)), dtype=array.dtype)
-        for array in (first.counts, first.sumw, first.sumw2)
-    ]
+    shape = (len(datasets), len(variations), len(stages))
+    counts = np.zeros(shape, dtype=np.int64)
+    sumw, sumw2 = np.zeros(shape), np.zeros(shape)
     for cutflow in cutflows:
         rows = [datasets.index(name) for name in cutflow.datasets]
-        for v, variation in enumerate(variations):
-            known = variation if variation in cutflow.variations else NOMINAL
-            source = cutflow.variations.index(known)
-            for total, part in zip(
-                arrays, (cutflow.counts, cutflow.sumw, cutflow.sumw2), strict=True
-            ):
-                np.add.at(total, (rows, v), part[:, source])
-    return Cutflow(datasets, first.stages, variations, *arrays)
+        sources = [
+            cutflow.variations.index(name if name in cutflow.variations else NOMINAL)
+            for name in variations
+        ]
+        columns = _columns_of(cutflow.stages, stages)
+        for total, part in (
+            (counts, cutflow.counts),
+            (sumw, cutflow.sumw),
+            (sumw2, cutflow.sumw2),
+        ):
+            np.add.at(total, rows, part[:, sources][:, :, columns])
+    return Cutflow(datasets, stages, variations, counts, sumw, sumw2)
+
+
+def unite_stages(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """All stages of several cutflows, in an order that agrees with each.
+
+    Raises
+    ------
+    InputError
+        Two lists that contradict each other.
+    """
+    united: list[str] = []
+    for stages in lists:
+        after = -1
+        for stage in stages:
+            if stage not in united:
+                united.insert(after + 1, stage)
+            position = united.index(stage)
+            if position <= after:
+                msg = (
+                    f"Cuts come in different orders in the cutflows of two groups: {stage!r} and "
+                    f"{united[after]!r}. Use the same order, or give the cutflows different names."
+                )
+                raise InputError(msg)
+            after = position
+    return tuple(united)
+
+
+def _columns_of(mine: tuple[str, ...], united: tuple[str, ...]) -> list[int]:
+    """For each united stage, the position of the same stage or of the last one before it."""
+    columns: list[int] = []
+    for stage in united:
+        columns.append(mine.index(stage) if stage in mine else columns[-1])
+    return columns
 
 
 def _sums(count: int, matrix: Any, slots: int) -> npt.NDArray[np.float64]:

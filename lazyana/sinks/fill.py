@@ -8,7 +8,7 @@ way                     used for                                cost of the firs
 ======================  ======================================  ============================
 `numpy.bincount`        one slot: shape variations, counts      none
 `scipy.sparse` product  several slots, little work so far       none
-numba kernel            after `PATIENCE` additions              1-2 s in each process
+numba kernel            after `PATIENCE` additions              1-3 s in each process
 ======================  ======================================  ============================
 
 The numba kernel is two to five times as fast as the sparse product, but numba needs more than a

@@ -128,10 +128,8 @@ class Histogram:
         return accumulate(entries, weights, membership, target)
 
     def merge(self, states: Sequence[Floats], /) -> Floats:
-        """Sum of states, added to the first one in the order given."""
-        total = states[0]
-        if not total.flags.writeable:
-            total = total.copy()
+        """Sum of states, in the order given; a new array, so that a merge can be repeated."""
+        total = states[0].copy()
         for state in states[1:]:
             if state.shape != total.shape:
                 msg = (
@@ -149,7 +147,8 @@ class Histogram:
         Parameters
         ----------
         states
-            State of each (dataset, shape variation); what is missing is empty.
+            State of each (dataset, shape variation). A dataset without any is empty; a shape
+            variation without one touches nothing that is filled and has nominal's content.
         datasets
             Names of all datasets.
 
@@ -168,7 +167,7 @@ class Histogram:
         view: Any = result.view(flow=True)
         rows = _positions(by_category, categories)
         extents = tuple(axis.extent for axis in self.axes)
-        for (dataset, variation), state in states.items():
+        for (dataset, variation), state in self._with_untouched(states).items():
             labels = (NOMINAL, *weight_variations) if variation == NOMINAL else (variation,)
             # (bins, categories, 2, slots) -> (2, categories, slots, *bins)
             table = np.moveaxis(state, 0, -1).swapaxes(0, 1)
@@ -178,6 +177,17 @@ class Histogram:
                 view["value"][where] = block[0]
                 view["variance"][where] = block[1]
         return result
+
+    def _with_untouched(
+        self, states: Mapping[tuple[str, str], Floats]
+    ) -> dict[tuple[str, str], Floats]:
+        """The states, with nominal's own for each variation that has none."""
+        every = dict(states)
+        for (dataset, variation), state in states.items():
+            if variation == NOMINAL:
+                for label in self.shape_variations:
+                    every.setdefault((dataset, label), state[..., :1])
+        return every
 
     def content(self) -> tuple[Any, ...]:
         """Everything that makes this histogram what it is, as nested tuples of plain values.

@@ -8,7 +8,7 @@ from typing import Any
 
 from lazyana.errors import InputError
 from lazyana.sinks.columns import Columns
-from lazyana.sinks.cutflow import Stages, unite_cutflows
+from lazyana.sinks.cutflow import Stages, unite_cutflows, unite_stages
 from lazyana.sinks.histogram import Histogram, merge_histograms
 from lazyana.sinks.sums import Sum, unite_sums
 
@@ -60,6 +60,8 @@ def check_same_kind(sinks: Sequence[Any]) -> None:
         Naming what differs.
     """
     first = sinks[0]
+    if all(isinstance(sink, Stages) for sink in sinks):
+        unite_stages([sink.stages for sink in sinks])
     for other in sinks[1:]:
         if type(other) is not type(first):
             msg = (
