@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from lazyana.data.inspect import inspect
 from lazyana.engine.result import Result
+from lazyana.frame.booking import Output
 from lazyana.frame.compute import compute, explain
 from lazyana.frame.events import Events
 from lazyana.frame.open import apply, open
+from lazyana.sinks.tables import open_columns
 
-__all__ = ["Events", "Result", "apply", "compute", "explain", "inspect", "open"]
+load = Result.load
+
+__all__ = [
+    "Events",
+    "Output",
+    "Result",
+    "apply",
+    "compute",
+    "explain",
+    "inspect",
+    "load",
+    "open",
+    "open_columns",
+]

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from lazyana.errors import LazyanaError
+from lazyana.options import RunOptions
 
 _EXECUTOR = "sync, threads, processes, distributed, or the address of a dask scheduler"
 
@@ -58,8 +59,10 @@ def cli() -> None:
 @click.option("--workers", "-w", type=int, help="Threads or processes (default: one a core).")
 @click.option("--partition-size", type=int, default=400_000, show_default=True, help="Events.")
 @click.option("--performance-report", type=click.Path(path_type=Path), help="dask's report (HTML).")
-@click.option("--progress/--no-progress", default=None, help="Progress bar (default: on terminals).")
-def demo(  # noqa: PLR0913  (one argument an option)
+@click.option(
+    "--progress/--no-progress", default=None, help="Progress bar (default: on terminals)."
+)
+def demo(
     mc: tuple[str, ...],
     data: tuple[str, ...],
     events: int,
@@ -81,10 +84,14 @@ def demo(  # noqa: PLR0913  (one argument an option)
     Selects objects and events, applies weights with variations, and writes histograms, a
     cutflow, columns (parquet) and data/MC plots to OUTPUT.
     """
-    from lazyana import demo as zmumu  # noqa: PLC0415  (import time)
-    from lazyana.data.fileset import Fileset  # noqa: PLC0415
+    from lazyana import demo as zmumu
+    from lazyana.data.fileset import Fileset
+    from lazyana.engine.executors import find_executor
 
     _refuse_existing(output, overwrite)
+    # Mistakes first, the sample after them.
+    find_executor(executor, workers=workers, performance_report=performance_report)
+    RunOptions(partition_size)
     options: dict[str, Any] = {
         "executor": executor,
         "workers": workers,
@@ -120,7 +127,7 @@ def demo(  # noqa: PLR0913  (one argument an option)
 
 def own_files(mc: tuple[str, ...], data: tuple[str, ...], tree: str) -> Any:
     """Fileset of the user's own files: all simulation as one dataset, all data as another."""
-    from lazyana.data.fileset import Dataset, Fileset  # noqa: PLC0415
+    from lazyana.data.fileset import Dataset, Fileset
 
     datasets = []
     for name, paths, is_mc in (("simulation", mc, True), ("data", data, False)):
@@ -134,7 +141,7 @@ def own_files(mc: tuple[str, ...], data: tuple[str, ...], tree: str) -> Any:
 def _make_sample(
     folder: Path, events: int, files: int, seed: int, overwrite: bool, progress: bool | None
 ) -> Any:
-    from lazyana.data.toy import write_sample  # noqa: PLC0415
+    from lazyana.data.toy import write_sample
 
     click.echo(f"Making the sample: {events:,} Drell-Yan events, ttbar, and data made of both.")
     shown = sys.stderr.isatty() if progress is None else progress
@@ -149,7 +156,7 @@ def _make_sample(
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:
-    from lazyana.errors import OutputExistsError  # noqa: PLC0415
+    from lazyana.errors import OutputExistsError
 
     if output.exists() and any(output.iterdir()) and not overwrite:
         msg = (
@@ -165,8 +172,8 @@ def _refuse_existing(output: Path, overwrite: bool) -> None:
 @click.option("--provenance", is_flag=True, help="Show where the result comes from.")
 def show(result: Path, cutflow: bool, provenance: bool) -> None:
     """What is in a saved result."""
-    from lazyana.engine.result import Result  # noqa: PLC0415
-    from lazyana.report.tables import cutflow_table  # noqa: PLC0415
+    from lazyana.engine.result import Result
+    from lazyana.report.tables import cutflow_table
 
     loaded = Result.load(result)
     click.echo(loaded.report.text())

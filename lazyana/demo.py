@@ -131,10 +131,7 @@ def with_good_objects(events: Events) -> Events:
     """Muons, electrons and jets that pass the object selection."""
     muons, electrons, jets = events.Muon, events.Electron, events.Jet
     good_muons = muons[
-        (muons.pt > 15)
-        & (abs(muons.eta) < 2.4)
-        & (muons.pfRelIso04_all < 0.25)
-        & muons.tightId
+        (muons.pt > 15) & (abs(muons.eta) < 2.4) & (muons.pfRelIso04_all < 0.25) & muons.tightId
     ]
     identified = electrons[first_of(electrons.fields, ELECTRON_IDS, "electron identification")]
     good_electrons = electrons[
@@ -148,9 +145,7 @@ def with_good_objects(events: Events) -> Events:
         selected = selected & ((jets.puId >= 4) | (jets.pt > 50))
     jets = jets[selected]
     away = (far(jets, good_muons)) & (far(jets, good_electrons))
-    return events.define(
-        MuonGood=good_muons, ElectronGood=good_electrons, JetGood=jets[away]
-    )
+    return events.define(MuonGood=good_muons, ElectronGood=good_electrons, JetGood=jets[away])
 
 
 def far(jets: Any, leptons: Any) -> Any:
@@ -335,7 +330,7 @@ def kinds(result: Result, fileset: Fileset) -> tuple[list[str], list[str]]:
 
 def luminosity(fileset: Fileset, data: Sequence[str]) -> float | None:
     """Integrated luminosity of the data in fb⁻¹, where the fileset says it (in pb⁻¹)."""
-    known = [fileset[name].metadata.get("lumi") for name in data]
+    known = [float(fileset[name].metadata.get("lumi") or 0) for name in data]
     return sum(known) / 1000 if known and all(known) else None
 
 
@@ -344,7 +339,7 @@ def normalisation(
 ) -> dict[str, float]:
     """Factor for each simulated dataset.
 
-    Cross section × luminosity / sum of generator weights where both are known; else all
+    Cross section x luminosity / sum of generator weights where both are known; else all
     simulation together is scaled to the data.
     """
     sums = {name: result["sum_genweights"][name]["nominal"] for name in simulated}
@@ -359,4 +354,4 @@ def normalisation(
     last = cutflow.stages.index("mass_window")
     seen = sum(int(cutflow.counts[cutflow.datasets.index(name), 0, last]) for name in data)
     expected = sum(cutflow.sumw[cutflow.datasets.index(name), 0, last] for name in simulated)
-    return {name: seen / expected for name in simulated} if seen and expected > 0 else {}
+    return dict.fromkeys(simulated, seen / expected) if seen and expected > 0 else {}

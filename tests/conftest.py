@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,3 +29,12 @@ def real_data() -> Path:
             f"no sample files in {folder}: set LAZYANA_TEST_DATA to the folder that holds nanoaod/"
         )
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def toy_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A small embedded sample, a fileset of two files a dataset: read it, never change it."""
+    from lazyana.data.toy import write_sample
+
+    directory = tmp_path_factory.mktemp("toy_files")
+    return write_sample(directory, events=600, files=2, luminosity=0.05, cluster_events=100)

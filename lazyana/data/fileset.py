@@ -253,9 +253,7 @@ def _files(value: Any, what: str, folder: Path | None) -> tuple[tuple[str, str |
         msg = f"The files of {what} are a {type(value).__name__}: give paths, globs or a mapping."
         raise InputTypeError(msg)
     files = [
-        (url, _tree_name(tree, url))
-        for path, tree in pairs
-        for url in _expand(path, what, folder)
+        (url, _tree_name(tree, url)) for path, tree in pairs for url in _expand(path, what, folder)
     ]
     if not files:
         msg = f"There are no files in {what}: give at least one."

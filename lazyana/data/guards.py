@@ -1,14 +1,16 @@
 """Guards on lazy columns: what would silently go wrong in dask-awkward is an error here.
 
-A lazy scalar is true in Python whatever its value, and a lazy array has neither a length nor
-elements. The guards only speak up for columns recorded on one of our blueprints; any other
-dask-awkward collection behaves as it always did.
+A lazy scalar is true in Python whatever its value, a lazy array has neither a length nor elements,
+and events have no position before they are cut into partitions. The guards only speak up for
+columns recorded on one of our blueprints; any other dask-awkward collection behaves as it always
+did.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import dask_awkward as dak
@@ -18,24 +20,41 @@ from dask_awkward.lib.core import Scalar
 from lazyana.errors import ColumnError, LazyValueError, did_you_mean
 
 _PREFIX = "events-lazyana-"
+_INSTALLED = "_lazyana_guards"
+_COMPUTE = "Compute it first: la.compute(events.sum(column))"
 _INSTEAD = {
-    "bool": (
+    "__bool__": (
+        "used as a condition (bool, if, and, or, not)",
         "Use it as a mask: events.filter(name=column), ak.where(condition, a, b), and combine "
-        "conditions with & | ~ instead of and, or, not"
+        "conditions with & | ~ instead of and, or, not",
     ),
-    "len": (
+    "__len__": (
+        "measured with len()",
         "Use ak.num(column) for the objects of each event, or count events with "
-        "la.compute(events.cutflow())"
+        "la.compute(events.cutflow())",
     ),
-    "float": "Compute it first: la.compute(events.sum(column))",
-    "int": "Compute it first: la.compute(events.sum(column))",
-    "complex": "Compute it first: la.compute(events.sum(column))",
-    "index": "Compute it first: la.compute(events.sum(column))",
-    "array": (
+    "__float__": ("turned into a float", _COMPUTE),
+    "__int__": ("turned into an int", _COMPUTE),
+    "__complex__": ("turned into a complex number", _COMPUTE),
+    "__index__": ("used as an index or a count", _COMPUTE),
+    "__array__": (
+        "turned into a numpy array",
         "Use ak.* functions, numpy ufuncs or dask_awkward.map_partitions(function, column), or "
-        "compute it with la.compute(events.columns({'name': column}))"
+        "compute it with la.compute(events.columns({'name': column}))",
     ),
-    "iter": "Write the expression for all events at once with ak.* functions",
+    "__iter__": (
+        "looped over",
+        "Write the expression for all events at once with ak.* functions; the names of its fields "
+        "are column.fields",
+    ),
+}
+# What Python does with an object that has no such method.
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "__bool__": lambda _: True,
+    "__float__": float,
+    "__int__": int,
+    "__complex__": complex,
+    "__index__": range,
 }
 
 
@@ -48,55 +67,69 @@ def is_ours(collection: Any) -> bool:
 
 def install_guards() -> None:
     """Put the guards on dask-awkward's classes, once."""
-    if getattr(dak.Array, "_lazyana_guards", False):
+    if getattr(dak.Array, _INSTALLED, False):
         return
-    for kind in (dak.Array, Scalar):
-        for word, method in (
-            ("bool", "__bool__"),
-            ("len", "__len__"),
-            ("float", "__float__"),
-            ("int", "__int__"),
-            ("complex", "__complex__"),
-            ("index", "__index__"),
-            ("array", "__array__"),
-            ("iter", "__iter__"),
-        ):
-            if kind is Scalar and word in ("len", "iter"):
-                continue
-            setattr(kind, method, _refuse(word, getattr(kind, method, None)))
-    dak.Array.__getattr__ = _suggest(dak.Array.__getattr__)
-    dak.Array.__getitem__ = _suggest(dak.Array.__getitem__)
-    dak.Array._lazyana_guards = True
+    for method in _INSTEAD:
+        setattr(dak.Array, method, _refuse(method, getattr(dak.Array, method)))
+    for method in _PLAIN:
+        setattr(Scalar, method, _refuse(method, None))
+    _guard_numpy(Scalar)
+    for kind, refuse in ((dak.Array, _refuse_position), (Scalar, _refuse_item)):
+        for method in ("__getattr__", "__getitem__"):
+            setattr(kind, method, _explain(method, getattr(kind, method), refuse))
+    setattr(dak.Array, _INSTALLED, True)
 
 
-def _refuse(word: str, original: Callable[..., Any] | None) -> Callable[..., Any]:
+def _refuse(method: str, original: Callable[..., Any] | None) -> Callable[..., Any]:
     def guard(self: Any, *args: Any, **kwargs: Any) -> Any:
         if is_ours(self):
-            what = "array" if isinstance(self, dak.Array) else "scalar"
-            used = {"array": "turned into a numpy array", "iter": "looped over"}.get(
-                word, f"used as {word}()"
-            )
-            msg = f"This lazy {what} has no value yet and cannot be {used}. {_INSTEAD[word]}."
-            raise LazyValueError(msg)
+            raise LazyValueError(_no_value(self, method))
         if original is not None:
             return original(self, *args, **kwargs)
-        if word == "bool":
-            return True
-        if word == "array":
-            plain = np.empty((), dtype=object)
-            plain[()] = self
-            return plain
-        msg = f"{type(self).__name__} has no {word}()"
-        raise TypeError(msg)
+        # The error Python itself has for an object without this method, in its own words.
+        return _PLAIN[method](type(type(self).__name__, (), {})())
 
     return guard
 
 
-def _suggest(original: Callable[..., Any]) -> Callable[..., Any]:
+def _no_value(collection: Any, method: str) -> str:
+    what = "array" if isinstance(collection, dak.Array) else "scalar"
+    used, instead = _INSTEAD[method]
+    return f"This lazy {what} has no value yet and cannot be {used}. {instead}."
+
+
+def _guard_numpy(kind: type[Scalar]) -> None:
+    """Scalars of ours are not put into numpy arrays; others have no such attributes at all."""
+
+    def only_ours(name: str, value: Callable[[Any], Any]) -> property:
+        def get(self: Any) -> Any:
+            if is_ours(self):
+                return value(self)
+            raise AttributeError(name)
+
+        return property(get)
+
+    refuse = _refuse("__array__", None)
+    attributes: dict[str, Callable[[Any], Any]] = {
+        "__array__": lambda scalar: partial(refuse, scalar),
+        # Above numpy's own, so that `np.float64(2) * scalar` is left to the scalar.
+        "__array_priority__": lambda _: 1.0,
+    }
+    for name, value in attributes.items():
+        setattr(kind, name, only_ours(name, value))
+
+
+def _explain(
+    method: str, original: Callable[..., Any], refuse: Callable[[Any, Any], str | None]
+) -> Callable[..., Any]:
     """Say what exists when a field does not, at the line that names it."""
 
     @wraps(original)
     def guard(self: Any, where: Any) -> Any:
+        if method == "__getitem__" and not isinstance(where, str):
+            message = refuse(self, where) if is_ours(self) else None
+            if message is not None:
+                raise LazyValueError(message)
         try:
             return original(self, where)
         except ColumnError:
@@ -110,13 +143,60 @@ def _suggest(original: Callable[..., Any]) -> Callable[..., Any]:
     return guard
 
 
+def _refuse_item(scalar: Any, where: Any) -> str:
+    del scalar
+    return f"This lazy scalar has no value yet and no element {where!r}. {_COMPUTE}."
+
+
+def _refuse_position(array: Any, where: Any) -> str | None:
+    """Message for an index that counts events, which no partition can know the position of."""
+    first = where
+    if isinstance(where, tuple):
+        first = next((item for item in where if not _names_fields(item)), slice(None))
+    if not _counts(first):
+        return None
+    shown = "another column of numbers" if isinstance(first, dak.Array) else repr(first)
+    return (
+        f"Events cannot be picked by position (here {shown}): they are processed in partitions. "
+        "For the first object of each event write column[:, 0], or ak.firsts(column) where there "
+        "may be none; for one object of each event by its number column[ak.singletons(number)]; "
+        "select events with events.filter(name=mask); look at the first ones with events.head()."
+    )
+
+
+def _names_fields(item: Any) -> bool:
+    is_list = isinstance(item, list) and bool(item)
+    return isinstance(item, str) or (is_list and all(isinstance(name, str) for name in item))
+
+
+def _counts(item: Any) -> bool:
+    """Whether an index selects along the events by their number."""
+    if isinstance(item, slice):
+        return item != slice(None)
+    if isinstance(item, dak.Array):
+        meta = item._meta
+        numbers = meta.ndim == 1 and not meta.fields
+        return numbers and np.issubdtype(_dtype(meta.layout), np.integer)
+    if isinstance(item, list):
+        return not _names_fields(item)
+    return isinstance(item, int | np.integer | np.ndarray)
+
+
+def _dtype(layout: Any) -> Any:
+    while hasattr(layout, "content"):
+        layout = layout.content
+    return getattr(layout, "dtype", np.dtype(object))
+
+
 def _missing(array: Any, where: Any) -> str | None:
     """Message for the first name in `where` that does not exist, if that is the trouble."""
+    if not isinstance(array, dak.Array):
+        return _missing_of_scalar(where)
     if isinstance(where, str):
         fields = list(array.fields or [])
         private = where.startswith("_")
         return None if private or where in fields else no_field(array, where, fields)
-    names = [name for name in where if isinstance(name, str)] if _is_path(where) else []
+    names = [name for name in where if _names_fields(name)] if _is_path(where) else []
     for name in names:
         message = _missing(array, name)
         if message is not None:
@@ -124,6 +204,12 @@ def _missing(array: Any, where: Any) -> str | None:
         if isinstance(where, tuple):
             array = array[name]
     return None
+
+
+def _missing_of_scalar(where: Any) -> str | None:
+    if not isinstance(where, str) or where.startswith("_"):
+        return None
+    return f"This lazy scalar has no attribute {where!r}: it stands for one number. {_COMPUTE}."
 
 
 def _is_path(where: Any) -> bool:
@@ -134,9 +220,14 @@ def no_field(array: Any, name: str, fields: list[str]) -> str:
     """Message for a field that is not there."""
     what = collection_name(array)
     if not fields:
-        return f"{what} has no field {name!r}: it is a plain column of type {array.type}."
+        kind = re.sub(r"\[parameters=\{.*?\}\]", "", str(array._meta.type)).partition(" * ")[2]
+        return f"{what} has no field {name!r}: it is a plain column of type {kind}."
+    methods = [word for word in dir(type(array._meta)) if not word.startswith("_")]
+    if name in methods and what != "NanoEvents":
+        return f"{what} has no field {name!r}, but it has an attribute: write .{name} instead."
     shown = ", ".join(sorted(fields)[:12]) + (", …" if len(fields) > 12 else "")
-    return f"{what} has no field or method {name!r}.{did_you_mean(name, fields)} Fields: {shown}"
+    hint = did_you_mean(name, [*fields, *methods])
+    return f"{what} has no field or method {name!r}.{hint} Fields: {shown}"
 
 
 def collection_name(array: Any) -> str:

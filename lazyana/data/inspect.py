@@ -210,16 +210,29 @@ def open_tree(url: str, tree: str) -> Any:
         msg = f"{url} cannot be opened as a ROOT file: {_first_line(error)}"
         raise FileError(msg) from error
     try:
+        _check_length(root, url)
         return _tree_in(root, url, tree)
     except BaseException:
         root.close()
         raise
 
 
+def _check_length(root: Any, url: str) -> None:
+    """Refuse a local file that ends before the end its header tells."""
+    found, expected = root.file.source.num_bytes, root.file.fEND
+    if "://" not in url and found < expected:
+        msg = (
+            f"{url} is cut short: it has {found} of {expected} bytes. It may still be being "
+            "written or copied."
+        )
+        raise FileError(msg)
+
+
 def _tree_in(root: Any, url: str, tree: str) -> Any:
     try:
         found = root[tree]
-        kind = found.classname if hasattr(found, "classname") else type(found).__name__
+        is_folder = isinstance(found, uproot.ReadOnlyDirectory)
+        kind = "TDirectory" if is_folder else str(found.classname)
     except (KeyError, uproot.exceptions.KeyInFileError) as error:
         trees = _trees(root)
         msg = (

@@ -6,8 +6,9 @@ import itertools
 import json
 import threading
 import warnings
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,9 +24,10 @@ from coffea.nanoevents.util import quote, unquote
 from dask_awkward.lib.utils import buffer_keys_required_to_compute_shapes, trace_form_structure
 
 from lazyana.data.guards import install_guards
-from lazyana.data.inspect import Layout, open_tree
+from lazyana.data.inspect import FileState, Layout, file_state, open_tree
 from lazyana.data.partitions import Partition
 from lazyana.errors import FileError, InputTypeError, LazyValueError
+from lazyana.options import RunOptions
 
 SOURCE = "events"
 LABEL_FIELD = "lazyana_dataset"
@@ -80,7 +82,7 @@ class Blueprint:
         """A lazy array of these events in one partition, to write expressions on."""
         install_guards()
         meta = typetracer_from_form(self.form, behavior=self.behavior)
-        events = dak.from_map(
+        events: Any = dak.from_map(
             _NeverRead(),
             [None],
             meta=ak.Array(meta.layout, behavior=self.behavior, attrs={"@original_array": None}),
@@ -90,7 +92,8 @@ class Blueprint:
         )
         # Cross references such as `muon.matched_gen` look their target up here.
         events._meta.attrs["@original_array"] = events
-        return events
+        recorded: dak.Array = events
+        return recorded
 
     def trace(self) -> tuple[ak.Array, Any]:
         """Events without data, and the report of which buffers get touched.
@@ -100,13 +103,17 @@ class Blueprint:
         events
             Typetracer array, shape ``(events,)``.
         report
-            To be given to `branches_touched` after use.
+            To be given to `needed` after use.
         """
         events, report = typetracer_with_report(
             self.form, highlevel=True, behavior=self.behavior, buffer_key=_buffer_key
         )
         events.attrs["@original_array"] = events
         return events, report
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is derived, which every process derives for itself."""
+        return {"layout": self.layout, "schema": self.schema}
 
     def needed(self, report: Any) -> ReadPlan:
         """What has to be read for the buffers that a report says were touched."""
@@ -201,17 +208,27 @@ class Reading:
         """
         source = _Branches(self)
         source.read(self.plan.branches)
-        return self._build(source, self.plan.buffers)
+        events = self._build(source, self.plan.buffers, _Again(self))
+        # The buffers are copies; what is asked for beyond the plan is read again.
+        source.forget()
+        return events
 
-    def _build(self, source: _Branches, eager: frozenset[str]) -> ak.Array:
-        return ak.from_buffers(
+    def note(self, branch: str) -> None:
+        """Take down a branch that is read although the plan did not foresee it."""
+        if branch not in self.plan.branches and branch not in self.extra_branches:
+            self.extra_branches.append(branch)
+
+    def _build(self, source: _Branches, eager: frozenset[str], again: _Again) -> ak.Array:
+        events = ak.from_buffers(
             self.plan.parsed_form,
             self.partition.entries,
             _Buffers(source, eager),
             buffer_key=_buffer_key,
             behavior=self.plan.schema.behavior(),
-            attrs={"@events_factory": _Again(self)},
+            attrs={"@events_factory": again},
         )
+        again.remember(events)
+        return events
 
 
 @dataclass(frozen=True)
@@ -253,14 +270,22 @@ class PartitionSource:
 
 
 class _Again:
-    """Where eager cross references find the events: built anew, nothing kept alive."""
+    """Where eager cross references find the events: as they are, or built anew if released."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        self._layout: Callable[[], Any] = lambda: None
+
+    def remember(self, events: ak.Array) -> None:
+        # Every array of these events leads here: holding them would keep all alive to the end.
+        self._layout = weakref.ref(events.layout)
 
     def events(self) -> ak.Array:
-        reading = self._reading
-        return reading._build(_Branches(reading), frozenset())
+        layout, reading = self._layout(), self._reading
+        if layout is None:
+            return reading._build(_Branches(reading), frozenset(), self)
+        behavior = reading.plan.schema.behavior()
+        return ak.Array(layout, behavior=behavior, attrs={"@events_factory": self})
 
 
 class _NeverRead:
@@ -299,6 +324,9 @@ class _Branches(BaseSourceMapping):  # type: ignore[misc]
         for name in names:
             self._arrays[name] = _read_branch(tree, name, partition)
 
+    def forget(self) -> None:
+        self._arrays.clear()
+
     def _column_source(self, uuid: str, path_in_source: str) -> None:
         del uuid, path_in_source  # there is one source only, and it is in memory
 
@@ -311,7 +339,7 @@ class _Branches(BaseSourceMapping):  # type: ignore[misc]
     ) -> Any:
         del start, stop, allow_missing
         if columnhandle not in self._arrays:
-            self._reading.extra_branches.append(columnhandle)
+            self._reading.note(columnhandle)
             self.read([columnhandle])
         array = self._arrays[columnhandle]
         if isinstance(array.layout, ak.contents.ListOffsetArray):
@@ -357,15 +385,19 @@ class _Buffers(Mapping[str, Any]):
 _trees = threading.local()
 
 
-def _open_tree(partition: Partition, keep: int = 8) -> Any:
+def _open_tree(partition: Partition, keep: int = RunOptions.open_files) -> Any:
     """The tree of a partition, kept open by this thread for the next partition of the file."""
-    cache: OrderedDict[tuple[str, str, str], Any] = getattr(_trees, "cache", None) or OrderedDict()
-    _trees.cache = cache
-    key = (partition.url, partition.tree, partition.uuid)
-    if key in cache:
-        cache.move_to_end(key)
-        return cache[key]
-    tree = open_tree(partition.url, partition.tree)
+    cache: OrderedDict[tuple[str, str], tuple[FileState | None, Any]]
+    cache = _trees.__dict__.setdefault("cache", OrderedDict())
+    key = (partition.url, partition.tree)
+    state = file_state(partition.url)
+    known, tree = cache.pop(key, (None, None))
+    if tree is not None and known != state:
+        # Written over since this thread opened it.
+        tree.file.close()
+        tree = None
+    if tree is None:
+        tree = open_tree(partition.url, partition.tree)
     if str(tree.file.uuid) != partition.uuid:
         tree.file.close()
         msg = (
@@ -373,9 +405,9 @@ def _open_tree(partition: Partition, keep: int = 8) -> Any:
             "Open the fileset again with la.open so that it is inspected anew."
         )
         raise FileError(msg)
-    cache[key] = tree
+    cache[key] = (state, tree)
     while len(cache) > keep:
-        _, oldest = cache.popitem(last=False)
+        _, (_, oldest) = cache.popitem(last=False)
         oldest.file.close()
     return tree
 
@@ -408,7 +440,7 @@ def _parse_buffer_key(key: str) -> tuple[str, str]:
 def _branches(buffer: str) -> set[str]:
     """Branches that one buffer is computed from, as coffea's form keys spell it out."""
     nodes = unquote(_parse_buffer_key(buffer)[0]).split(",")
-    return {name for name, node in zip(nodes, nodes[1:], strict=False) if node in _LOADS}
+    return {name for name, node in itertools.pairwise(nodes) if node in _LOADS}
 
 
 def _keep_fields(form: ak.forms.RecordForm, fields: Iterable[str]) -> ak.forms.RecordForm:

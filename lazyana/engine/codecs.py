@@ -33,7 +33,7 @@ Node = dict[str, Any]
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _CUTFLOW_ARRAYS = ("counts", "sumw", "sumw2")
-_CUTFLOW_LABELS = ("datasets", "stages", "variations")
+_CUTFLOW_LABELS = ("datasets", "stages", "variations", "categories")
 #: Accumulators whose second moment UHI holds divided by the counts, from which it is not exact.
 _MOMENT = {
     bh.storage.Mean: "_sum_of_deltas_squared",
@@ -253,7 +253,7 @@ def _encode_cutflow(writer: Writer, value: Cutflow) -> Node:
 
 
 def _decode_cutflow(reader: Reader, node: Node) -> Cutflow:
-    fields: Node = {name: tuple(node[name]) for name in _CUTFLOW_LABELS}
+    fields: Node = {name: tuple(node.get(name, ())) for name in _CUTFLOW_LABELS}
     fields |= {name: reader.array(node[name]) for name in _CUTFLOW_ARRAYS}
     return Cutflow(**fields)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+import uuid
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask_awkward as dak
 
@@ -13,7 +15,7 @@ from lazyana.frame.group import Level
 from lazyana.frame.state import Factor, Keep
 from lazyana.plan.build import HERE, Call, Request
 from lazyana.sinks.columns import Columns
-from lazyana.sinks.cutflow import Stages
+from lazyana.sinks.cutflow import ALL_EVENTS, Stages
 from lazyana.sinks.entries import check_column
 from lazyana.sinks.histogram import Histogram
 from lazyana.sinks.sums import Sum
@@ -22,6 +24,13 @@ from lazyana.sinks.weights import CategoryMasks, FactorShape, WeightMatrix
 if TYPE_CHECKING:
     from lazyana.frame.events import Events
     from lazyana.frame.group import Group
+
+
+HIST_OPTIONS = (
+    *("weighted", "label", "categories", "exclude_categories"),
+    *("variations", "exclude_variations"),
+)
+COLUMN_OPTIONS = ("flatten", "units", "labels", "compression", "overwrite")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +52,8 @@ class Output:
         The shape variations of its frame.
     variations
         Labels of those it wants.
+    key
+        Name in dask's graphs; no other output has it, in this process or another.
     """
 
     group: Group
@@ -50,6 +61,10 @@ class Output:
     args: tuple[Any, ...]
     shifts: Mapping[str, Any]
     variations: tuple[str, ...]
+    key: str = field(init=False, default_factory=lambda: f"lazyana-output-{uuid.uuid4().hex}")
+
+    planner: ClassVar[Callable[[Any], dict[Any, Any]]]
+    """Makes one job of all outputs in a graph; set by `lazyana.frame.compute`."""
 
     def request(self, output: str) -> Request:
         """What the program is to keep, under a name."""
@@ -82,9 +97,8 @@ class Output:
     @staticmethod
     def __dask_optimize__(graph: Any, keys: Any, **_: Any) -> Any:
         """One job for all outputs in the graph."""
-        from lazyana.frame.compute import graph_for_dask
-
-        return graph_for_dask(graph, keys)
+        del keys
+        return Output.planner(graph)
 
     @staticmethod
     def __dask_scheduler__(graph: Any, keys: Any, **options: Any) -> Any:
@@ -92,11 +106,6 @@ class Output:
         from dask.threaded import get
 
         return get(graph, keys, **options)
-
-    @property
-    def key(self) -> str:
-        """Name of the output, unique in this process."""
-        return f"lazyana-output-{id(self)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,30 +171,44 @@ def book_columns(
     state = frame._state
     all_names = state.categories.names
     only = () if keep.categories is None else tuple(all_names[i] for i in keep.categories)
-    try:
-        sink = Columns(
-            tuple(columns),
-            path=None if path is None else str(path),
-            weight_variations=state.weight_variations,
-            shape_variations=keep.shape_variations,
-            categories=all_names,
-            only_categories=only,
-            **options,
+    for name in options:
+        if name not in COLUMN_OPTIONS:
+            hint = did_you_mean(name, COLUMN_OPTIONS)
+            choices = ", ".join(COLUMN_OPTIONS)
+            msg = f"events.columns has no option {name!r}.{hint} Options: {choices}."
+            raise InputTypeError(msg)
+    if path is not None and not isinstance(path, str | os.PathLike):
+        msg = (
+            f"The path of the columns is a {type(path).__name__}: give the directory to write, or "
+            "leave it out to have them in memory, events.columns({'mll': mll})."
         )
-    except TypeError as error:
-        known = ("flatten", "units", "labels", "compression", "overwrite")
-        wrong = next((name for name in options if name not in known), "")
-        hint = did_you_mean(wrong, known)
-        msg = f"events.columns has no option {wrong!r}.{hint} Options: {', '.join(known)}."
-        raise InputTypeError(msg) from error
+        raise InputTypeError(msg)
+    sink = Columns(
+        tuple(columns),
+        path=None if path is None else str(path),
+        weight_variations=keep.weight_variations,
+        shape_variations=keep.shape_variations,
+        categories=all_names,
+        only_categories=only,
+        **options,
+    )
     sink.schema(*(column._meta for column in columns.values()))  # noqa: SLF001  (refuses types)
-    args = (weights_at(frame), membership_at(frame), *columns.values())
+    weights = weights_at(frame, keep.weight_variations)
+    args = (weights, membership_at(frame), *columns.values())
     return _output(frame, sink, args, keep.shape_variations)
 
 
 def book_cutflow(frame: Events) -> Output:
     """The cutflow of a frame."""
     state = frame._state
+    for name in state.categories.names:
+        if name in (*frame.cuts, ALL_EVENTS):
+            what = "a cut" if name in frame.cuts else "the first stage"
+            msg = (
+                f"Category {name!r} has the name of {what}, and a cutflow has a row for each: "
+                "give one of them another name."
+            )
+            raise InputError(msg)
     levels = frame._level.chain
     known = (*state.history, len(state.factors))
     sink = Stages(
@@ -210,9 +233,15 @@ def book_sum(frame: Events, column: Any, *, weighted: bool) -> Output:
     return _output(frame, sink, (weights, column), state.shape_variations)
 
 
-def weights_at(frame: Events) -> Call | None:
-    """The weight matrix of a frame's events, or None where there is no weight."""
-    return _weights(frame, frame._state.factors, frame._level)
+def weights_at(frame: Events, labels: Container[str] | None = None) -> Call | None:
+    """The weight matrix of a frame's events, or None where there is no weight.
+
+    With `labels`, of the variations only those.
+    """
+    factors = frame._state.factors
+    if labels is not None:
+        factors = tuple(factor.only(labels) for factor in factors)
+    return _weights(frame, factors, frame._level)
 
 
 def membership_at(frame: Events) -> Call | None:
@@ -260,6 +289,9 @@ def _axis_names(axes: tuple[Any, ...]) -> tuple[str, ...]:
             raise InputTypeError(msg)
         if not getattr(axis, "name", ""):
             msg = f"Axis {number} ({axis!r}) has no name: give it one, name='mll'."
+            raise InputError(msg)
+        if axis.name in HIST_OPTIONS:
+            msg = f"An axis cannot be called {axis.name!r}, an option of events.hist: rename it."
             raise InputError(msg)
     return tuple(axis.name for axis in axes)
 

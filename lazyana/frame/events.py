@@ -13,7 +13,7 @@ import numpy as np
 from lazyana.data.guards import no_field
 from lazyana.data.nanoevents import LABEL_FIELD
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
-from lazyana.frame.checks import check_mask, check_name, lazy, path_of, same_kind
+from lazyana.frame.checks import check_mask, check_name, copied, lazy, path_of, same_kind
 from lazyana.frame.group import Group, Level
 from lazyana.frame.labels import Labels, Metadata
 from lazyana.frame.outputs import Booking
@@ -113,7 +113,8 @@ class Events(Booking):
             ("categories", self._state.categories.names),
         ):
             if names:
-                parts.append(f"{word}: {', '.join(names)}")
+                more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+                parts.append(f"{word}: {', '.join(names[:8])}{more}")
         return f"<lazyana.Events {'; '.join(parts)}>"
 
     @property
@@ -126,6 +127,8 @@ class Events(Booking):
     def array(self) -> Column:
         """All columns as one lazy record array, shape ``(events,)``, cross references included."""
         events = self._group.select(self._group.events, self._group.all_events, self._level)
+        # Also a copy: what is written into it in place stays there.
+        events = events[[name for name in events.fields if name != LABEL_FIELD]]
         for name in self._state.columns:
             events = ak.with_field(events, self._column(name), name)
         return events
@@ -134,17 +137,17 @@ class Events(Booking):
         if name in self._state.columns:
             column, level = self._state.columns[name]
         else:
-            events = self._group.events
-            if name not in events.fields:
+            if name not in self._group.events.fields:
                 raise ColumnError(self._no_column(name))
-            column, level = events[name], self._group.all_events
-        chosen = self._group.select(column, level, self._level)
-        # A copy, so that writing a field into it in place does not reach this frame.
-        return dak.Array(chosen.dask, chosen.name, chosen._meta, chosen.divisions)
+            column, level = self._group.stored(name), self._group.all_events
+        return copied(self._group.select(column, level, self._level))
 
     def _no_column(self, name: str) -> str:
         methods = [word for word in type(self).__dict__ if not word.startswith("_")]
         fields = list(self.fields)
+        collection, _, field = name.partition("_")
+        if collection in fields and field in (self._group.events[collection].fields or ()):
+            return f"Branch {name!r} is a field of a collection: write events.{collection}.{field}."
         if did_you_mean(name, methods) and not did_you_mean(name, fields):
             return f"Events has no method {name!r}.{did_you_mean(name, methods)}"
         return no_field(self._group.events, name, fields).replace("NanoEvents", "Events", 1)
@@ -169,7 +172,8 @@ class Events(Booking):
     @property
     def dataset(self) -> Labels:
         """Name of the dataset each event is from: ``events.dataset == "TTTo2L2Nu"`` is a mask."""
-        return Labels("dataset", self._group.names, self._column(LABEL_FIELD))
+        others = (dataset.name for dataset in self._group.catalog.fileset.datasets)
+        return Labels("dataset", self._group.names, self._column(LABEL_FIELD), others)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -179,7 +183,8 @@ class Events(Booking):
         column, shape ``(events,)``, so that ``events.metadata["xsec"]`` works either way; names
         that differ are `Labels`, like `dataset`.
         """
-        return Metadata(self._group.datasets, self._column(LABEL_FIELD))
+        others = self._group.catalog.fileset.datasets
+        return Metadata(self._group.datasets, self._column(LABEL_FIELD), others)
 
     # -- building ----------------------------------------------------------------------------
 
@@ -235,6 +240,7 @@ class Events(Booking):
                 msg = f"There is a cut {name!r} already: cuts have different names."
                 raise InputError(msg)
             what = f"Filter {name!r}"
+            check_name("cut", name)
             # A function sees the events left so far; a column is one of the frame as it was.
             of = frame if callable(expression) and not lazy(expression) else self
             mask = of._value(expression, what)
@@ -289,9 +295,8 @@ class Events(Booking):
             A name used twice, a value that is not one number an event, a column of other events.
         """
         check_name("weight", name)
-        if name in (factor.name for factor in self._state.factors):
-            msg = f"There is a weight {name!r} already: give factors different names."
-            raise InputError(msg)
+        for source in sources:
+            check_name(f"source of weight {name!r}", source)
         shifts = labels_of(name, up, down, sources)
         self._check_new_labels(name, shifts)
         values = {}
@@ -408,7 +413,7 @@ class Events(Booking):
             return value
         if isinstance(value, dak.Array):
             self._group.check(value, self._level, what)
-            return value
+            return copied(value)
         if isinstance(value, Labels):
             msg = f"{what} is a name for each event: compare it (== 'x') or use .map({{...}})."
         elif isinstance(value, dak.Scalar):
@@ -429,13 +434,20 @@ class Events(Booking):
         return self._with(columns={**self._state.columns, path[0]: (new, self._level)})
 
     def _check_new_labels(self, name: str, labels: Iterable[str]) -> None:
-        if name in (systematic.name for systematic in self._state.systematics):
-            msg = f"There is a systematic {name!r} already: give them different names."
-            raise InputError(msg)
+        for what, declared in (
+            ("weight", self._state.factors),
+            ("systematic", self._state.systematics),
+        ):
+            if name in (one.name for one in declared):
+                msg = f"There is a {what} {name!r} already: give it another name."
+                raise InputError(msg)
         known = set(self.variations)
         for label in labels:
             if label in known:
-                msg = f"There is a variation {label!r} already (declaring {name!r})."
+                msg = (
+                    f"There is a variation {label!r} already, so {name!r} cannot have one: choose "
+                    "another name."
+                )
                 raise InputError(msg)
 
     def _shift_names(self, systematic: str, shifts: Mapping[Any, Any]) -> tuple[str, ...]:
@@ -447,11 +459,13 @@ class Events(Booking):
                     "give {'up': column, 'down': column}."
                 )
                 raise InputTypeError(msg)
+            for shift in values:
+                check_name(f"shift of systematic {systematic!r}", shift)
             if names is not None and set(values) != set(names):
                 msg = (
                     f"Systematic {systematic!r} shifts its columns differently: {sorted(names)} and "
                     f"{sorted(values)}. Give every column a value for every shift."
                 )
                 raise InputError(msg)
-            names = names or tuple(values)
+            names = tuple(values) if names is None else names
         return names or ()

@@ -9,14 +9,19 @@ from functools import cached_property
 from typing import Any
 
 import dask_awkward as dak
+from dask_awkward.layers import AwkwardInputLayer
+from dask_awkward.layers.layers import AwkwardTreeReductionLayer
 
 from lazyana.data.fileset import Dataset
 from lazyana.data.inspect import Catalog
 from lazyana.data.nanoevents import Blueprint
-from lazyana.errors import FrameMismatchError
+from lazyana.errors import FrameMismatchError, LazyValueError
 from lazyana.plan.steps import SelectEvents
 
 _CROSS_REFERENCE = "apply-global-index"
+
+# What a column may be about other than events of its group.
+_OTHER_FRAME, _FOREIGN, _REDUCED = -1, -2, -3
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +83,7 @@ class Group:
     _levels: list[Level] = field(default_factory=lambda: [Level(0)])
     _rows: dict[str, frozenset[int]] = field(default_factory=dict)
     _selected: dict[tuple[str, int], dak.Array] = field(default_factory=dict)
+    _stored: dict[str, dak.Array] = field(default_factory=dict)
 
     @cached_property
     def events(self) -> dak.Array:
@@ -98,6 +104,12 @@ class Group:
     def entries(self) -> int:
         """Number of events in all files."""
         return sum(self.catalog.entries(name) for name in self.names)
+
+    def stored(self, name: str) -> dak.Array:
+        """A collection or branch of all events, recorded once."""
+        if name not in self._stored:
+            self._stored[name] = self.events[name]
+        return self._stored[name]
 
     def cut(self, level: Level, cut: str, mask: dak.Array) -> Level:
         """The events a cut leaves of those at `level`."""
@@ -122,6 +134,8 @@ class Group:
                 target.mask,
                 label=f"filter-{target.cut}",
                 token=token,
+                # Fewer of the same events: dask-awkward need not find out.
+                meta=above._meta,
             )
             self._rows[chosen.name] = frozenset({target.number})
             self._selected[key] = chosen
@@ -139,8 +153,25 @@ class Group:
         wrong = sorted(rows - {level.number})
         if not wrong:
             return
-        if wrong[0] < 0:
-            msg = f"{what} is made of columns of another frame: write it with this one's columns."
+        if wrong[0] == _REDUCED:
+            msg = (
+                f"{what} combines all events (it reduces over axis 0 or None), which a lazy column "
+                "cannot: each task sees only a part of them. Give an axis (axis=1 or -1 for the "
+                "objects of each event), or compute events.sum(column) first and use its value."
+            )
+            raise LazyValueError(msg)
+        if wrong[0] == _FOREIGN:
+            msg = (
+                f"{what} is made of a dask-awkward array that is not of these events. Put the "
+                "numbers in as a plain array inside a function: "
+                "dask_awkward.map_partitions(function, column)."
+            )
+            raise FrameMismatchError(msg)
+        if wrong[0] == _OTHER_FRAME:
+            msg = (
+                f"{what} is made of columns of another frame, of files opened separately: write "
+                "it with this one's columns, or open the files together."
+            )
             raise FrameMismatchError(msg)
         other = self._levels[wrong[0]]
         mixed = " (and others of the right ones)" if level.number in rows else ""
@@ -152,7 +183,7 @@ class Group:
         raise FrameMismatchError(msg)
 
     def rows(self, name: str, graph: Any) -> frozenset[int]:
-        """Which events a layer of a graph is about: numbers of levels, -1 for another frame's."""
+        """Which events a layer of a graph is about: numbers of levels, negative for others."""
         known = self._rows
         stack = [name]
         while stack:
@@ -165,15 +196,22 @@ class Group:
             if missing:
                 stack.extend(missing)
                 continue
-            if top == self.events.name:
-                known[top] = frozenset({0})
-            elif not parents:
-                foreign = top.startswith(_source_prefix(self.events.name))
-                known[top] = frozenset({-1}) if foreign else frozenset()
-            else:
-                known[top] = frozenset().union(*(known[parent] for parent in parents))
+            known[top] = self._rows_here(graph.layers[top], top).union(
+                *(known[parent] for parent in parents)
+            )
             stack.pop()
         return known[name]
+
+    def _rows_here(self, layer: Any, name: str) -> frozenset[int]:
+        """What one layer adds to the events it is about."""
+        if name == self.events.name:
+            return frozenset({0})
+        if isinstance(layer, AwkwardTreeReductionLayer):
+            return frozenset({_REDUCED})
+        if isinstance(layer, AwkwardInputLayer):
+            ours = name.startswith(_source_prefix(self.events.name))
+            return frozenset({_OTHER_FRAME if ours else _FOREIGN})
+        return frozenset()
 
 
 def _row_givers(name: str, graph: Any) -> Sequence[str]:

@@ -11,7 +11,7 @@ import dask_awkward as dak
 import numpy as np
 
 from lazyana.data.fileset import Dataset
-from lazyana.errors import ColumnError, InputError, did_you_mean
+from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +43,21 @@ class Labels:
     >>> events.dataset.map({"TTTo2L2Nu": 0.9}, default=1.0)  # doctest: +SKIP
     """
 
-    def __init__(self, what: str, values: tuple[str, ...], position: dak.Array) -> None:
+    def __init__(
+        self,
+        what: str,
+        values: tuple[str, ...],
+        position: dak.Array,
+        elsewhere: Iterable[str] = (),
+    ) -> None:
         self._what = what
         self._values = values
         self._position = position
+        self._known = frozenset((*values, *elsewhere))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that occur, sorted."""
+        """The names that occur in these events, sorted."""
         return tuple(sorted(set(self._values)))
 
     def isin(self, names: Iterable[str]) -> dak.Array:
@@ -59,8 +66,13 @@ class Labels:
         Raises
         ------
         InputError
-            A name that does not occur.
+            A name that occurs nowhere in the fileset.
+        InputTypeError
+            Text instead of a list of names.
         """
+        if isinstance(names, str):
+            msg = f"isin takes a list of names: isin([{names!r}]), or write == {names!r}."
+            raise InputTypeError(msg)
         wanted = [self._checked(name) for name in names]
         return self._lookup(tuple(value in wanted for value in self._values))
 
@@ -77,7 +89,7 @@ class Labels:
         Raises
         ------
         InputError
-            A name that does not occur, or one without a number.
+            A name that occurs nowhere in the fileset, or one without a number.
         """
         for name in numbers:
             self._checked(name)
@@ -102,10 +114,11 @@ class Labels:
         return f"<{self._what} of each event: {', '.join(self.names)}>"
 
     def _checked(self, name: object) -> str:
-        if isinstance(name, str) and name in self._values:
+        # In a run over several groups the same comparison is made in each of them.
+        if isinstance(name, str) and name in self._known:
             return name
-        hint = did_you_mean(str(name), self.names)
-        msg = f"There is no {self._what} {name!r} here.{hint} There are: {', '.join(self.names)}."
+        hint, known = did_you_mean(str(name), self._known), ", ".join(sorted(self._known))
+        msg = f"There is no {self._what} {name!r} in the fileset.{hint} There are: {known}."
         raise InputError(msg)
 
     def _lookup(self, values: tuple[Any, ...]) -> dak.Array:
@@ -120,7 +133,10 @@ def per_dataset(values: tuple[Any, ...], position: dak.Array) -> dak.Array:
 class Metadata(Mapping[str, Any]):
     """What is known of a frame's datasets: shared values, or columns where they differ."""
 
-    def __init__(self, datasets: Sequence[Dataset], position: dak.Array) -> None:
+    def __init__(
+        self, datasets: Sequence[Dataset], position: dak.Array, others: Sequence[Dataset] = ()
+    ) -> None:
+        self._others = others
         self._names = tuple(dataset.name for dataset in datasets)
         self._position = position
         keys = dict.fromkeys(key for dataset in datasets for key in dataset.metadata)
@@ -144,7 +160,8 @@ class Metadata(Mapping[str, Any]):
             raise ColumnError(msg)
         if all(isinstance(value, bool | int | float) for value in values):
             return per_dataset(values, self._position)
-        return Labels(key, tuple(str(value) for value in values), self._position)
+        elsewhere = (str(one.metadata[key]) for one in self._others if key in one.metadata)
+        return Labels(key, tuple(str(value) for value in values), self._position, elsewhere)
 
     def __iter__(self) -> Iterator[str]:
         """The keys."""
@@ -153,3 +170,11 @@ class Metadata(Mapping[str, Any]):
     def __len__(self) -> int:
         """Number of keys."""
         return len(self._values)
+
+    def __repr__(self) -> str:
+        """The keys and the values that all datasets share."""
+        shown = (
+            f"{key}: {values[0]!r}" if all(value == values[0] for value in values) else f"{key}: …"
+            for key, values in self._values.items()
+        )
+        return f"<metadata of {', '.join(self._names)}; {', '.join(shown)}>"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -13,6 +13,7 @@ from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.checks import check_name, unique
 from lazyana.frame.group import Level
 from lazyana.options import NanPolicy
+from lazyana.sinks.base import NOMINAL
 
 _SUFFIX = {"up": "Up", "down": "Down"}
 
@@ -45,6 +46,10 @@ class Factor:
     def labels(self) -> tuple[str, ...]:
         """Labels of its variations."""
         return tuple(label for label, _ in self.shifts)
+
+    def only(self, labels: Container[str]) -> Factor:
+        """The factor with some of its variations."""
+        return replace(self, shifts=tuple(shift for shift in self.shifts if shift[0] in labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,8 @@ class Categories:
         for name, value in given.items():
             check_name("category", name)
             if isinstance(value, Mapping):
+                for label in value:
+                    check_name(f"category of axis {name!r}", label)
                 bins = [(label, mask(f"{name}: {label}", item)) for label, item in value.items()]
                 if not bins:
                     msg = f"Category axis {name!r} is empty: give {{label: mask}}."
@@ -120,7 +127,8 @@ class Categories:
     ) -> Categories:
         """These and more; the events of the new ones are those at `level`."""
         unique("category", (*self.names, *parts))
-        renamed = {name: f"{level.number}: {name}" for name in masks}
+        # Masks of an earlier declaration may have the same names.
+        renamed = {name: f"{len(self.masks)}: {name}" for name in masks}
         return Categories(
             {
                 **self.parts,
@@ -198,17 +206,46 @@ class State:
         Raises
         ------
         InputError
-            A name that does not exist.
+            A name that does not exist, or no category left.
         """
-        names = self.categories.names
-        chosen = _subset("category", categories, exclude_categories, {n: (n,) for n in names})
-        sets = {item.name: item.labels for item in (*self.factors, *self.systematics)}
-        known = {label: (label,) for labels in sets.values() for label in labels}
-        wanted: Iterable[str] | None = None if variations is True else (variations or ())
-        labels = _subset("variation", wanted, exclude_variations, {**sets, **known})
-        all_kept = not categories and not tuple(exclude_categories)
         return Keep(
-            None if all_kept else tuple(i for i, name in enumerate(names) if name in chosen),
+            self._chosen_categories(
+                _names("category", categories), _names("category", exclude_categories) or ()
+            ),
+            *self._chosen_variations(variations, _names("variation", exclude_variations) or ()),
+        )
+
+    def _chosen_categories(
+        self, only: tuple[str, ...] | None, exclude: tuple[str, ...]
+    ) -> tuple[int, ...] | None:
+        names = self.categories.names
+        chosen = _subset("category", only, exclude, {name: (name,) for name in names})
+        if only is None and not exclude:
+            return None
+        if not chosen:
+            msg = f"No category is left to keep. There are: {', '.join(names) or 'none'}."
+            raise InputError(msg)
+        return tuple(i for i, name in enumerate(names) if name in chosen)
+
+    def _chosen_variations(
+        self, variations: Iterable[str] | bool, exclude: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Labels of the weight variations and of the shape variations."""
+        only = None if variations is True else _names("variation", variations or ())
+        if not self.factors and not self.systematics:
+            # Data has no variations; that must not need another analysis than simulation.
+            return (), ()
+        sets = {
+            **{factor.name: factor.labels for factor in self.factors},
+            **{systematic.name: systematic.labels for systematic in self.systematics},
+        }
+        known: dict[str, tuple[str, ...]]
+        known = {label: (label,) for labels in sets.values() for label in labels}
+        if only is not None:
+            # Nominal is always kept; naming it among those to keep is no mistake.
+            known[NOMINAL] = ()
+        labels = _subset("variation", only, exclude, {**sets, **known})
+        return (
             tuple(label for label in self.weight_variations if label in labels),
             tuple(label for label in self.shape_variations if label in labels),
         )
@@ -242,23 +279,29 @@ def labels_of_shifts(systematic: str, shifts: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def _names(what: str, given: Any) -> tuple[str, ...] | None:
+    """Names in the order given; None stays None."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        msg = f"The {what} names to keep or exclude are {given!r}: give a list, such as ['x', 'y']."
+        raise InputTypeError(msg)
+    return tuple(given)
+
+
 def _subset(
     what: str,
     only: Iterable[str] | None,
     exclude: Iterable[str],
     known: Mapping[str, tuple[str, ...]],
 ) -> set[str]:
-    if isinstance(only, str) or isinstance(exclude, str):
-        msg = f"Give the names of {what}s to keep or exclude as a list, not as text."
-        raise InputTypeError(msg)
-
     def expand(names: Iterable[str]) -> set[str]:
         found: set[str] = set()
         for name in names:
             if name not in known:
                 hint = did_you_mean(str(name), known)
                 there = ", ".join(known) or "none"
-                msg = f"There is no {what} {name!r}.{hint} There are: {there}."
+                msg = f"There is no {what} {name!r} here.{hint} There are: {there}."
                 raise InputError(msg)
             found.update(known[name])
         return found

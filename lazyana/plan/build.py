@@ -125,7 +125,7 @@ def stages(program: Program, blueprint: Blueprint) -> dict[str, Program]:
         Keys ``"recorded"``, ``"shared"``, ``"pruned"``, ``"varied"`` and ``"released"``; the last
         is what runs.
     """
-    shared = passes.share(program)
+    shared = passes.share(program, blueprint)
     pruned = passes.prune(shared, blueprint)
     varied = passes.share(passes.vary(pruned))
     return {

@@ -140,8 +140,8 @@ class Explanation:
             return target
         if shutil.which("dot") is None:
             msg = (
-                f"{target.name} is drawn by graphviz's program dot, which is not installed: install "
-                "graphviz (apt-get install graphviz, conda install graphviz), or save a .dot file."
+                f"{target.name} is drawn by graphviz's program dot, which is not installed: "
+                "install graphviz (apt-get install graphviz, conda install graphviz), or save a .dot file."
             )
             raise InputError(msg)
         target.write_bytes(picture.pipe(format=target.suffix.lstrip(".") or "svg"))

@@ -26,10 +26,13 @@ _LIBRARIES = tuple(
 )
 # Of a class: what Python derives from the rest, or what says nothing of how it behaves.
 _DERIVED = frozenset(
-    "__dict__ __weakref__ __doc__ __module__ __qualname__ __annotations__ __annotate__ "
-    "__annotations_cache__ __annotate_func__ __firstlineno__ __static_attributes__ "
-    "__dataclass_fields__ __dataclass_params__ __match_args__ __slots__ __abstractmethods__ "
-    "_abc_impl __parameters__ __orig_bases__".split()
+    (
+        *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__slots__"),
+        *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
+        *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"),
+        *("__dataclass_fields__", "__dataclass_params__", "__match_args__"),
+        *("__parameters__", "__orig_bases__"),
+    )
 )
 _FLAT = (bool, int, float, complex, str, bytes)
 _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
@@ -119,7 +122,7 @@ class Hasher:
         finally:
             self._contents = {}
 
-    def digest(self, value: Any) -> bytes:
+    def digest(self, value: Any) -> bytes:  # noqa: PLR0911  (one line a kind)
         """Hash of one value."""
         if isinstance(value, Ref):
             return _hash(b"ref", self._contents.get(value.key, value.key.encode()))
@@ -161,7 +164,7 @@ class Hasher:
             self._known[id(value)] = (value, digest)
         return digest
 
-    def _uncached(self, value: Any) -> bytes:
+    def _uncached(self, value: Any) -> bytes:  # noqa: PLR0911  (one line a kind)
         if isinstance(value, np.ndarray | np.generic):
             return self._array(value)
         if isinstance(value, np.dtype):
@@ -290,7 +293,6 @@ def _hash(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-@cache
 def _name(kind: type) -> bytes:
     return kind.__name__.encode()
 

@@ -6,15 +6,27 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dask._task_spec import Alias, DataNode, Dict, GraphNode, List, Set, Task, TaskRef, Tuple
+from dask._task_spec import (
+    Alias,
+    DataNode,
+    Dict,
+    GraphNode,
+    List,
+    Set,
+    Task,
+    TaskRef,
+    Tuple,
+    convert_legacy_task,
+)
 from dask_awkward.layers import AwkwardInputLayer
 from dask_awkward.layers.layers import AwkwardTreeReductionLayer
 from dask_awkward.lib.core import ArgsKwargsPackedFunction
 
-from lazyana.errors import LazyValueError
+from lazyana.errors import FrameMismatchError, LazyValueError
 from lazyana.plan.program import SOURCE, Ref, Step
 
 _CONTAINERS = {List: list, Tuple: tuple, Set: set}
+_BLUEPRINT = "events-lazyana-"
 
 
 def constant(value: Any) -> Any:
@@ -40,24 +52,45 @@ def lower(collections: Iterable[Any]) -> dict[str, Step]:
     ------
     LazyValueError
         A column that needs all events at once, e.g. ``ak.sum`` over events.
+    FrameMismatchError
+        A column made of arrays that are not in the events, or of two recordings.
     """
     steps: dict[str, Step] = {}
+    done: set[str] = set()
+    sources: set[str] = set()
     for collection in collections:
         graph = collection.__dask_graph__()
         stack = [collection.name]
         while stack:
             name = stack.pop()
-            if name in steps or name == SOURCE:
+            if name in done:
                 continue
+            done.add(name)
             layer = graph.layers[name]
-            steps.update(_lower_layer(name, layer))
+            if isinstance(layer, AwkwardInputLayer):
+                sources.add(_checked_source(name, sources))
+                steps[name] = Step(name, constant, (Ref(SOURCE),))
+            else:
+                steps.update(_lower_layer(name, layer))
             stack.extend(graph.dependencies[name])
     return steps
 
 
+def _checked_source(name: str, others: set[str]) -> str:
+    if not name.startswith(_BLUEPRINT):
+        msg = (
+            f"A column is made of {_word(name)!r}, a dask-awkward array that is not of these "
+            "events. Put the numbers in as a plain array inside a function: "
+            "dask_awkward.map_partitions(function, column)."
+        )
+        raise FrameMismatchError(msg)
+    if others - {name}:
+        msg = "A column mixes the events of two frames that were opened separately."
+        raise FrameMismatchError(msg)
+    return name
+
+
 def _lower_layer(name: str, layer: Any) -> dict[str, Step]:
-    if isinstance(layer, AwkwardInputLayer):
-        return {name: Step(name, constant, (Ref(SOURCE),))}
     if isinstance(layer, AwkwardTreeReductionLayer):
         msg = (
             f"{_word(name)!r} combines all events (it reduces over axis 0 or None), which a lazy "
@@ -69,25 +102,29 @@ def _lower_layer(name: str, layer: Any) -> dict[str, Step]:
     if any(isinstance(key, tuple) and key[1:] != (0,) for key in tasks):
         msg = f"{_word(name)!r} rearranges events across partitions, which a lazy column cannot."
         raise LazyValueError(msg)
-    steps = {}
+    steps: dict[str, Step] = {}
+    names = {*tasks, *layer.get_output_keys()}
     for key, task in tasks.items():
-        step = _lower_task(_flat_key(key), task)
-        steps[step.key] = step
+        _lower_task(_flat_key(key), convert_legacy_task(key, task, names), steps)
     return steps
 
 
-def _lower_task(key: str, task: Any) -> Step:
-    if isinstance(task, Task):
-        function, args, kwargs = task.func, _convert(task.args), _convert(dict(task.kwargs))
-        if isinstance(function, ArgsKwargsPackedFunction):
-            # dask-awkward flattens nested arguments; put them back together once, here.
-            repacked, keywords = function._repack(*args)
-            return Step(key, plain_behavior(function.fn), tuple(repacked), dict(keywords))
-        return Step(key, plain_behavior(function), tuple(args), kwargs)
-    return Step(key, constant, (_convert(task),))
+def _lower_task(key: str, task: Any, steps: dict[str, Step]) -> None:
+    """Add the step of a task, and those of tasks nested in its arguments."""
+    if not isinstance(task, Task) or type(task) in _CONTAINERS or isinstance(task, Dict):
+        steps[key] = Step(key, constant, (_convert(task, key, steps),))
+        return
+    function = task.func
+    args = tuple(_convert(item, key, steps) for item in task.args)
+    kwargs = {name: _convert(item, key, steps) for name, item in task.kwargs.items()}
+    if isinstance(function, ArgsKwargsPackedFunction):
+        # dask-awkward flattens nested arguments; put them back together once, here.
+        repacked, kwargs = function._repack(*args)
+        function, args = function.fn, tuple(repacked)
+    steps[key] = Step(key, plain_behavior(function), args, dict(kwargs))
 
 
-def _convert(value: Any) -> Any:
+def _convert(value: Any, key: str, steps: dict[str, Step]) -> Any:  # noqa: PLR0911
     """Arguments as plain Python with `Ref` for the values of other steps."""
     if isinstance(value, Alias):
         return Ref(_flat_key(value.target))
@@ -96,18 +133,23 @@ def _convert(value: Any) -> Any:
     if isinstance(value, DataNode):
         return value.value
     if isinstance(value, Dict):
-        pairs = [_convert(item) for item in value.args]
+        pairs = [_convert(item, key, steps) for item in value.args]
         return dict(zip(pairs[::2], pairs[1::2], strict=True))
     for kind, plain in _CONTAINERS.items():
         if isinstance(value, kind):
-            return plain(_convert(item) for item in value.args)
+            return plain(_convert(item, key, steps) for item in value.args)
+    if isinstance(value, Task):
+        inner = f"{key}/{len(steps)}"
+        _lower_task(inner, value, steps)
+        return Ref(inner)
     if isinstance(value, GraphNode):
         msg = f"A dask {type(value).__name__} inside an argument is not supported: {value!r}."
         raise LazyValueError(msg)
     if isinstance(value, tuple | list):
-        return type(value)(_convert(item) for item in value)
+        items = [_convert(item, key, steps) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if type(value) is dict:
-        return {key: _convert(item) for key, item in value.items()}
+        return {name: _convert(item, key, steps) for name, item in value.items()}
     return value
 
 

@@ -2,52 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from dask_awkward.lib.structure import _WithFieldFn
 
 from lazyana.data.nanoevents import Blueprint
 from lazyana.plan.fingerprint import Hasher
 from lazyana.plan.lower import constant
-from lazyana.plan.program import PLACE, Booking, Program, Ref, Shift, Step, ordered
-from lazyana.plan.steps import SelectEvents, Varied
-from lazyana.plan.trace import trace
+from lazyana.plan.program import (
+    PLACE,
+    Booking,
+    Program,
+    Ref,
+    Shift,
+    Step,
+    downstream,
+    ordered,
+    users_of,
+    worlds,
+)
+from lazyana.plan.steps import SelectEvents, Varied, in_variation
+from lazyana.plan.trace import Layouts, trace
+from lazyana.sinks.base import NOMINAL
 
 
-def share(program: Program) -> Program:
+def share(program: Program, blueprint: Blueprint | None = None) -> Program:
     """Merge equal work, also where it was written differently.
 
-    A field of a record that had another field replaced is the field of the original; a value
-    merely handed on is the value itself; steps with equal functions and equal arguments are one.
+    A value merely handed on is the value itself; steps with equal functions and equal arguments
+    are one. With a blueprint, whose types tell where that is the same, a field of a record that
+    had another field replaced is the field of the original, also if events were selected since.
     """
-    hasher = Hasher()
-    names: dict[str, str] = {}
-    known: dict[bytes, str] = {}
-    contents: dict[str, bytes] = {}
-    steps: dict[str, Step] = {}
-    for original in program.steps:
-        step = original.with_refs(names)
-        for simple in _simplify(step, steps):
-            if isinstance(simple, str):
-                names[original.key] = simple
-                break
-            digest = hasher.step(simple, contents)
-            if digest in known:
-                names[simple.key] = known[digest]
-            else:
-                known[digest] = simple.key
-                contents[simple.key] = digest
-                steps[simple.key] = simple
-            if simple.key != original.key:
-                names[original.key] = names.get(simple.key, simple.key)
-    return drop_unused(_rename(program.replace(steps=tuple(steps.values())), names))
+    return _Sharing(program, blueprint).result()
 
 
 def prune(program: Program, blueprint: Blueprint) -> Program:
     """Drop steps that nothing needs, and find out what has to be read.
 
-    The steps run once on arrays without data, which note what is touched.
+    The steps run on arrays without data, which note what is touched.
     """
     lean = drop_unused(program)
     return lean.replace(read=trace(lean, blueprint))
@@ -58,27 +53,25 @@ def vary(program: Program) -> Program:
 
     Everything else is shared with nominal. The clones are named ``key@variation``.
     """
-    users = _users(program.steps)
-    position = {step.key: i for i, step in enumerate(program.steps)}
     steps = dict(program.by_key)
-    bookings = {booking.output: dict(booking.keys) for booking in program.bookings}
-    for shift in program.shifts:
-        wanting = [b for b in program.bookings if shift.variation in b.variations]
-        names = dict(shift.replacements)
-        downstream = _downstream(shift.replacements, users)
-        for key in sorted(downstream, key=position.__getitem__):
-            clone = _clone(steps[key], shift.variation, names)
-            if clone is not None:
-                names[key] = clone.key
-                steps[clone.key] = clone
-        for booking in wanting:
-            (nominal,) = booking.keys.values()
-            if nominal in names:
-                bookings[booking.output][shift.variation] = names[nominal]
+    keys = {booking.output: dict(booking.keys) for booking in program.bookings}
+    for wanted, shifts in worlds(program).items():
+        needed = ordered(program.by_key, wanted)
+        users = users_of(needed)
+        for shift in shifts:
+            names = dict(shift.replacements)
+            affected = downstream(users, names)
+            for step in needed:
+                if step.key in affected:
+                    names[step.key] = _clone(step, shift.variation, names, steps)
+            for booking in program.bookings:
+                nominal = booking.keys[NOMINAL]
+                if nominal in wanted and names.get(nominal, nominal) != nominal:
+                    keys[booking.output][shift.variation] = names[nominal]
     varied = program.replace(
         steps=tuple(steps.values()),
         bookings=tuple(
-            Booking(b.output, b.sink, bookings[b.output], b.variations) for b in program.bookings
+            Booking(b.output, b.sink, keys[b.output], b.variations) for b in program.bookings
         ),
         shifts=(),
     )
@@ -128,7 +121,7 @@ def drop_unused(program: Program) -> Program:
 
 
 def live_values(program: Program) -> int:
-    """Largest number of values held at a time while the program runs."""
+    """Largest number of values held at a time while the program runs, the events among them."""
     releases = program.releases or ((),) * len(program.steps)
     live = peak = 1
     for done in releases:
@@ -138,45 +131,236 @@ def live_values(program: Program) -> int:
     return peak
 
 
-def _simplify(step: Step, steps: Mapping[str, Step]) -> tuple[Step | str, ...]:
-    """What a step comes down to: steps to have instead, or the key of a value that exists."""
-    if step.function is constant and isinstance(step.args[0], Ref):
-        return (step.args[0].key,)
-    if not _is_field(step):
-        return (step,)
-    record, name = step.args
-    maker = steps.get(record.key)
-    if maker is None:
-        return (step,)
-    base = _base_of_other_field(maker, name)
-    if base is not None:
-        return _simplify(Step(step.key, step.function, (Ref(base), name)), steps)
-    if isinstance(maker.function, SelectEvents):
-        inner = steps.get(maker.args[0].key)
-        base = _base_of_other_field(inner, name) if inner is not None else None
-        if base is not None:
-            column = _simplify(Step(f"{step.key}-all", step.function, (Ref(base), name)), steps)
-            if len(column) == 1 and isinstance(column[0], Step):
-                chosen = (Ref(column[0].key), *maker.args[1:])
-                return (column[0], Step(step.key, maker.function, chosen))
-    return (step,)
+class _Sharing:
+    """The steps of a program that are left once equal ones are merged."""
+
+    def __init__(self, program: Program, blueprint: Blueprint | None) -> None:
+        self._program = program
+        self._steps: dict[str, Step] = {}
+        self._names: dict[str, str] = {}
+        self._known: dict[bytes, str] = {}
+        self._contents: dict[str, bytes] = {}
+        self._varies: dict[str, frozenset[str]] = {}
+        self._hasher = Hasher()
+        self._layouts = None if blueprint is None else Layouts(self._steps, blueprint)
+        self._shifted = self._shift_contents()
+
+    def result(self) -> Program:
+        for step in self._program.steps:
+            self._names[step.key] = self._simplified(step.with_refs(self._names))
+        merged = self._program.replace(steps=tuple(self._steps.values()))
+        return drop_unused(_rename(merged, self._names))
+
+    def _simplified(self, step: Step) -> str:
+        """Key of the value of a step, after adding the steps that make it."""
+        if step.function is constant and isinstance(step.args[0], Ref):
+            return step.args[0].key
+        if self._layouts is None:
+            return self._add(step)
+        if isinstance(step.function, _WithFieldFn):
+            return self._add(self._without_overwritten(step))
+        path = _field_path(step)
+        if not path:
+            return self._add(step)
+        record = step.args[0].key
+        for name in path[:-1]:
+            record = self._add_field(record, name, None)
+        return self._add_field(record, path[-1], step.key)
+
+    def _add(self, step: Step) -> str:
+        """Key of a step equal to this one: the one that is there, or this one, added."""
+        digest = self._hasher.step(step, self._contents)
+        if isinstance(step.function, Varied):
+            # Nominal is no more than half of what a varied column is.
+            digest = self._hasher.digest((digest, self._shifted.get(step.key)))
+        key = self._known.setdefault(digest, step.key)
+        if key == step.key:
+            self._steps[key] = step
+            self._contents[key] = digest
+            if self._program.shifts:
+                mine = (key,) if isinstance(step.function, Varied) else ()
+                self._varies[key] = frozenset(mine).union(*map(self._varies_of, step.refs))
+        return key
+
+    def _add_field(self, record: str, name: str, key: str | None) -> str:
+        """Key of a field of a record, taken from where the field comes from."""
+        selections, source, is_field = self._source_of(record, name)
+        parts: list[tuple[str, Any, tuple[Any, ...]]] = []
+        if not is_field:
+            parts.append((name, operator.getitem, (name,)))
+        parts += [(f"filter-{s.function.cut}", s.function, s.args[1:]) for s in selections]  # type: ignore[attr-defined]
+        value = source
+        for number, (title, function, args) in enumerate(parts):
+            last = number == len(parts) - 1
+            # A step that only this rewrite needs is named after what it is made of.
+            mine = key if last and key is not None else _new_key(title, value, args)
+            value = self._add(Step(mine, function, (Ref(value), *args)))
+        return value
+
+    def _source_of(self, record: str, name: str) -> tuple[list[Step], str, bool]:
+        """Where a field of a record comes from.
+
+        Returns
+        -------
+        selections
+            The selections of events made since.
+        key
+            Of a record that has the field, or of the field itself.
+        is_field
+            Which of the two.
+        """
+        found: tuple[list[Step], str, bool] = ([], record, False)
+        selections: list[Step] = []
+        key = record
+        while key in self._steps:
+            maker = self._steps[key]
+            if isinstance(maker.function, SelectEvents):
+                selections.insert(0, maker)
+            elif self._is_safe(maker) and self._worth(maker, selections):
+                if _top(maker) == name:
+                    if self._is_what(maker):
+                        found = (list(selections), maker.args[1].key, True)
+                    return found
+                found = (list(selections), maker.args[0].key, False)
+            else:
+                break
+            key = maker.args[0].key
+        return found
+
+    def _without_overwritten(self, step: Step) -> Step:
+        """A step that puts a field into a record, without earlier values of that field."""
+        above: list[Step] = []
+        key = step.args[0].key if isinstance(step.args[0], Ref) else ""
+        while key in self._steps and self._is_safe(self._steps[key]):
+            maker = self._steps[key]
+            key = maker.args[0].key
+            if maker.function.where == step.function.where:  # type: ignore[attr-defined]
+                # If it is new there it comes last, and leaving it out would change the order.
+                if _top(maker) not in self._record(key).fields:
+                    return step
+                for other in above:
+                    mine = _new_key("with-field", key, other.args[1:])
+                    key = self._add(Step(mine, other.function, (Ref(key), *other.args[1:])))
+                return Step(step.key, step.function, (Ref(key), *step.args[1:]), step.kwargs)
+            above.insert(0, maker)
+        return step
+
+    def _is_safe(self, maker: Step) -> bool:
+        """Whether a step puts a field into a record and leaves all else as it was.
+
+        It does not where the new field has missing values or another structure than the records:
+        then these are broadcast, and the other fields change too.
+        """
+        if not isinstance(maker.function, _WithFieldFn) or not isinstance(maker.args[0], Ref):
+            return False
+        what = maker.args[1]
+        layout = self._layout(what.key) if isinstance(what, Ref) else None
+        if not _top(maker) or (isinstance(what, Ref) and layout is None):
+            return False
+        return _fits(self._layout(maker.args[0].key), layout, exactly=False)
+
+    def _is_what(self, maker: Step) -> bool:
+        """Whether the new field in a record is the very column that was put into it."""
+        what = maker.args[1]
+        if not isinstance(what, Ref) or not isinstance(maker.function.where, str):  # type: ignore[attr-defined]
+            return False
+        layout = self._layout(what.key)
+        # A record may have its methods only from the record it is in.
+        leaf = not layout.fields
+        return leaf and _fits(self._layout(maker.args[0].key), layout, exactly=True)
+
+    def _layout(self, key: str) -> Any:
+        return None if self._layouts is None else self._layouts[key]
+
+    def _record(self, key: str) -> Any:
+        layout = self._layout(key)
+        while not layout.is_record:
+            layout = layout.content
+        return layout
+
+    def _worth(self, maker: Step, selections: Iterable[Step]) -> bool:
+        """Whether a field should be selected by itself: not if all varies with the selection."""
+        masks = [key for step in selections for key in step.refs[1:]]
+        varies = self._varies_of(maker.key) - self._varies_of(maker.refs[0])
+        selected = frozenset[str]().union(*map(self._varies_of, masks))
+        return not masks or not varies or not varies <= selected
+
+    def _varies_of(self, key: str) -> frozenset[str]:
+        """The varied columns that a value is made of."""
+        return self._varies.get(key, frozenset())
+
+    def _shift_contents(self) -> Mapping[str, list[tuple[str, bytes]]]:
+        """For each varied column, what it becomes in each variation: content, not key."""
+        program = self._program
+        replaced = [new for shift in program.shifts for new in shift.replacements.values()]
+        contents: dict[str, bytes] = {}
+        for step in ordered(program.by_key, replaced):
+            contents[step.key] = self._hasher.step(step, contents)
+        found: dict[str, list[tuple[str, bytes]]] = {}
+        for shift in program.shifts:
+            for old, new in shift.replacements.items():
+                found.setdefault(old, []).append((shift.variation, contents[new]))
+        return found
 
 
-def _is_field(step: Step) -> bool:
-    return (
-        step.function is operator.getitem
-        and len(step.args) == 2
-        and isinstance(step.args[0], Ref)
-        and isinstance(step.args[1], str)
-    )
+def _field_path(step: Step) -> tuple[str, ...]:
+    """The names of a step that takes a field of a record; none for any other step."""
+    if step.function is not operator.getitem or len(step.args) != 2 or step.kwargs:
+        return ()
+    record, where = step.args
+    names = (where,) if isinstance(where, str) else where
+    if not isinstance(record, Ref) or not isinstance(names, tuple):
+        return ()
+    return names if all(isinstance(name, str) for name in names) else ()
 
 
-def _base_of_other_field(maker: Step, name: str) -> str | None:
-    """The record before some field other than `name` was put into it."""
-    function = maker.function
-    if not isinstance(function, _WithFieldFn) or not isinstance(maker.args[0], Ref):
-        return None
-    return maker.args[0].key if isinstance(function.where, str) and function.where != name else None
+def _top(maker: Step) -> str:
+    """Name of the field that a step puts into a record; nested paths by their first name."""
+    where = maker.function.where  # type: ignore[attr-defined]
+    name = where if isinstance(where, str) or not where else where[0]
+    return name if isinstance(name, str) else ""
+
+
+def _fits(base: Any, what: Any, *, exactly: bool) -> bool:
+    """Whether a column fits into records without changing their structure.
+
+    Parameters
+    ----------
+    base, what
+        Layouts of the records and of the column; the latter None for a number.
+    exactly
+        Whether the column may not be repeated either, such as one number an event for all objects.
+    """
+    while base is not None:
+        base = _plain(base)
+        if base.is_record:
+            return True
+        if not base.is_list or base.is_regular:
+            return False
+        base = base.content
+        if what is None:
+            continue
+        what = _plain(what)
+        if what.is_option or what.is_union or what.is_record or what.is_regular:
+            return False
+        if what.is_list and what.parameter("__array__") is None:
+            what = what.content
+        elif exactly:
+            return False
+        else:
+            what = None
+    return False
+
+
+def _plain(layout: Any) -> Any:
+    while layout.is_indexed and not layout.is_option:
+        layout = layout.content
+    return layout
+
+
+def _new_key(name: str, value: str, args: Iterable[Any]) -> str:
+    made_of = repr((name, value, tuple(args)))
+    return f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
 
 
 def _rename(program: Program, names: Mapping[str, str]) -> Program:
@@ -185,12 +369,13 @@ def _rename(program: Program, names: Mapping[str, str]) -> Program:
             key = names[key]
         return key
 
+    def booked() -> Iterator[Booking]:
+        for b in program.bookings:
+            keys = {label: final(key) for label, key in b.keys.items()}
+            yield Booking(b.output, b.sink, keys, b.variations)
+
     return program.replace(
-        bookings=tuple(
-            Booking(b.output, b.sink, {label: final(key) for label, key in b.keys.items()},
-                    b.variations)
-            for b in program.bookings
-        ),
+        bookings=tuple(booked()),
         shifts=tuple(
             Shift(
                 shift.variation,
@@ -201,41 +386,26 @@ def _rename(program: Program, names: Mapping[str, str]) -> Program:
     )
 
 
-def _users(steps: tuple[Step, ...]) -> dict[str, list[str]]:
-    users: dict[str, list[str]] = {}
-    for step in steps:
-        for key in step.refs:
-            users.setdefault(key, []).append(step.key)
-    return users
-
-
-def _downstream(varied: Mapping[str, str], users: Mapping[str, list[str]]) -> set[str]:
-    """Steps that depend on a varied column, the varied columns themselves left out."""
-    found: set[str] = set()
-    stack = list(varied)
-    while stack:
-        for user in users.get(stack.pop(), ()):
-            if user not in found and user not in varied:
-                found.add(user)
-                stack.append(user)
-    return found
-
-
-def _clone(step: Step, variation: str, names: Mapping[str, str]) -> Step | None:
-    vary_step = getattr(step.function, "vary", None)
-    if vary_step is not None and not isinstance(step.function, type):
-        step = vary_step(step, variation)
-    shifted = step.with_refs(names)
-    if shifted is step:
-        return None
-    return Step(f"{step.key}@{variation}", shifted.function, shifted.args, shifted.kwargs)
+def _clone(
+    step: Step, variation: str, names: Mapping[str, str], steps: dict[str, Step]
+) -> str:
+    """Key of a step's value in a variation, after adding the step that makes it."""
+    if isinstance(step.function, Varied):
+        inner = step.args[0].key
+        return names.get(inner, inner)
+    mine = in_variation(step, variation)
+    shifted = mine.with_refs(names, f"{step.key}@{variation}")
+    if shifted is mine:  # nothing that it takes is different
+        return step.key
+    steps[shifted.key] = shifted
+    return shifted.key
 
 
 def _settle(program: Program) -> Program:
     """In the nominal world a varied column is just its nominal value."""
     names: dict[str, str] = {}
     steps = []
-    for original in program.steps:
+    for original in ordered(program.by_key, program.outputs):
         step = original.with_refs(names)
         if isinstance(step.function, Varied):
             names[step.key] = step.args[0].key

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import operator
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -46,12 +55,25 @@ class Step:
         """Keys of the values it takes, each once, in order."""
         return tuple(dict.fromkeys(_refs((self.args, self.kwargs))))
 
-    def with_refs(self, names: Mapping[str, str]) -> Step:
-        """The same step taking other values: each key that is in `names` is replaced."""
-        swap = {key: Ref(names[key]) for key in self.refs if names.get(key, key) != key}
-        if not swap:
+    def with_refs(self, names: Mapping[str, str], key: str | None = None) -> Step:
+        """The same step taking other values: each key that is in `names` is replaced.
+
+        Parameters
+        ----------
+        names
+            The new key for each.
+        key
+            Key of the new step, if it is not the same one.
+        """
+        refs = self.refs
+        new = tuple([names.get(ref, ref) for ref in refs])
+        if new == refs:
             return self
-        return Step(self.key, self.function, _fill(self.args, swap), _fill(self.kwargs, swap))
+        swap = {ref: Ref(name) for ref, name in zip(refs, new, strict=True)}
+        kwargs = _fill(self.kwargs, swap) if self.kwargs else self.kwargs
+        step = Step(key or self.key, self.function, _fill(self.args, swap), kwargs)
+        step.__dict__["refs"] = tuple(dict.fromkeys(new))
+        return step
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the fields: the cached references are found again where they are needed."""
@@ -234,21 +256,69 @@ def run_step(step: Step, values: Mapping[str, Any], place: Place | None = None) 
         raise RunError(msg) from error
 
 
-def ordered(steps: Mapping[str, Step], wanted: Iterable[str]) -> tuple[Step, ...]:
-    """The steps that `wanted` needs, each after those it takes values from."""
+def ordered(
+    steps: Mapping[str, Step], wanted: Iterable[str], known: Container[str] = ()
+) -> tuple[Step, ...]:
+    """The steps that `wanted` needs and are not `known`, each after those it takes values from."""
     done: dict[str, Step] = {}
     for target in wanted:
-        stack = [(target, iter(steps[target].refs))] if target not in done else []
+        if target in done or target in known or target not in steps:
+            continue
+        stack = [(target, iter(steps[target].refs))]
         while stack:
             key, children = stack[-1]
             for child in children:
-                if child in steps and child not in done:
+                if child in steps and child not in done and child not in known:
                     stack.append((child, iter(steps[child].refs)))
                     break
             else:
                 done[key] = steps[key]
                 stack.pop()
     return tuple(done.values())
+
+
+def worlds(program: Program) -> Mapping[tuple[str, ...], list[Shift]]:
+    """The variations that change something, by the filling steps that want them."""
+    found: dict[tuple[str, ...], list[Shift]] = {}
+    for shift in program.shifts:
+        wanted = tuple(
+            key
+            for booking in program.bookings
+            if shift.variation in booking.variations
+            for key in booking.all_keys
+        )
+        if wanted and shift.replacements:
+            found.setdefault(wanted, []).append(shift)
+    return found
+
+
+def users_of(steps: Iterable[Step]) -> Mapping[str, Sequence[str]]:
+    """For every key, the keys of the steps that take its value, in order."""
+    users: dict[str, list[str]] = {}
+    for step in steps:
+        for key in step.refs:
+            users.setdefault(key, []).append(step.key)
+    return users
+
+
+def downstream(users: Mapping[str, Sequence[str]], varied: Collection[str]) -> set[str]:
+    """Keys of the steps that depend on varied columns, these themselves left out.
+
+    Parameters
+    ----------
+    users
+        For every key, the keys of the steps that take its value.
+    varied
+        Keys of the varied columns.
+    """
+    found: set[str] = set()
+    stack = list(varied)
+    while stack:
+        for user in users.get(stack.pop(), ()):
+            if user not in found and user not in varied:
+                found.add(user)
+                stack.append(user)
+    return found
 
 
 def nominal_booking(output: str, sink: Any, key: str, variations: tuple[str, ...]) -> Booking:
@@ -269,13 +339,16 @@ def _refs(value: Any) -> Iterator[str]:
 
 def _fill(value: Any, values: Mapping[str, Any]) -> Any:
     """`value` with every Ref that is in `values` replaced; what holds none is not copied."""
-    if isinstance(value, Ref):
+    kind = type(value)
+    if kind is Ref:
         return values.get(value.key, value)
+    if kind is str or kind is int or kind is float:
+        return value
     if isinstance(value, tuple | list | set | frozenset):
         items = [_fill(item, values) for item in value]
-        if all(new is old for new, old in zip(items, value, strict=True)):
+        if all(map(operator.is_, items, value)):
             return value
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
     if isinstance(value, dict):
         filled = {key: _fill(item, values) for key, item in value.items()}
         return filled if any(filled[key] is not value[key] for key in value) else value

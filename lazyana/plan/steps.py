@@ -11,6 +11,7 @@ import numpy as np
 from lazyana.errors import RunError
 from lazyana.plan.program import Step
 from lazyana.sinks.base import NOMINAL, Place
+from lazyana.sinks.weights import CategoryMasks, WeightMatrix
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,22 @@ class Fill:
             columns = tuple(_nominal_weight(column) for column in columns)
         return self.sink.fill(place, *columns)
 
-    def vary(self, step: Step, variation: str) -> Step:
-        """The step that fills the same sink in a variation."""
-        return Step(step.key, replace(self, variation=variation), step.args, step.kwargs)
+
+def is_opaque(function: Any) -> bool:
+    """Whether a function takes all the data of its arguments and makes no array of them."""
+    return isinstance(function, Fill | WeightMatrix | CategoryMasks)
+
+
+def in_variation(step: Step, variation: str) -> Step:
+    """The step as it is in a shape variation, but for the values it takes."""
+    function = step.function
+    if isinstance(function, Fill):
+        return Step(step.key, replace(function, variation=variation), step.args, step.kwargs)
+    if isinstance(function, WeightMatrix):
+        place, like, *columns = step.args
+        lean, kept = function.in_variation(variation, columns)
+        return Step(step.key, lean, (place, like, *kept), step.kwargs)
+    return step
 
 
 def _nominal_weight(column: Any) -> Any:

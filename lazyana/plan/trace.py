@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
 from awkward.typetracer import touch_data, typetracer_with_report
 
 from lazyana.data.nanoevents import Blueprint, ReadPlan
-from lazyana.plan.program import PLACE, SOURCE, Program, Step, run_step
-from lazyana.plan.steps import Varied
+from lazyana.plan.program import (
+    PLACE,
+    SOURCE,
+    Program,
+    Shift,
+    Step,
+    downstream,
+    ordered,
+    run_step,
+    users_of,
+    worlds,
+)
+from lazyana.plan.steps import Varied, is_opaque
 
-_DATA = ("data",)
+Path = tuple[str | None, ...]
+"""Where in an array a buffer is: names of fields, and None for going into a list."""
 
 
 def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     """What a program reads.
 
-    Every step runs once, on typetracers. Where a column varies, the steps downstream get a
-    fresh array that notes what they touch of it; the same is then touched in its nominal value
-    and in each value it has in a variation, so that no step runs twice.
+    Every step runs once on typetracers, in the nominal world. Then, for the variations that the
+    same outputs want, the steps downstream of the varied columns run once more (however many
+    variations there are) on fresh arrays that note what is touched of them; the same is touched
+    in each value that the column has in those variations.
 
     Parameters
     ----------
@@ -36,87 +51,142 @@ def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     """
     events, report = blueprint.trace()
     values: dict[str, Any] = {SOURCE: events, PLACE: None}
-    probes: list[tuple[Step, Any]] = []
     for step in program.steps:
-        if getattr(step.function, "opaque", False):
-            _touch_all(values[key] for key in step.refs)
-            values[step.key] = None
-        elif isinstance(step.function, Varied):
-            values[step.key], probe = _probe(values[step.args[0].key])
-            probes.append((step, probe))
-        else:
-            values[step.key] = run_step(step, values)
-    replaced = _replacements(program)
-    for step, probe in reversed(probes):
-        for key in (step.args[0].key, *replaced.get(step.key, ())):
-            _touch_like(values[key].layout, probe)
+        values[step.key] = _traced(step, values)
+    for wanted, shifts in worlds(program).items():
+        _touch_varied(program, wanted, shifts, values)
     return blueprint.needed(report)
 
 
-def _replacements(program: Program) -> Mapping[str, list[str]]:
+class Layouts:
+    """Layouts of the values of steps, found by running the steps on arrays without data.
+
+    Parameters
+    ----------
+    steps
+        The steps by key; more may be added later.
+    blueprint
+        Form of the events.
+    """
+
+    def __init__(self, steps: Mapping[str, Step], blueprint: Blueprint) -> None:
+        self._steps = steps
+        self._values: dict[str, Any] = {SOURCE: blueprint.trace()[0], PLACE: None}
+
+    def __getitem__(self, key: str) -> Any:
+        """Layout of one value; None for what is not an array."""
+        if key not in self._values:
+            for step in ordered(self._steps, [key], self._values):
+                self._values[step.key] = _traced(step, self._values)
+        return getattr(self._values[key], "layout", None)
+
+
+def _traced(step: Step, values: Mapping[str, Any]) -> Any:
+    if not is_opaque(step.function):
+        return run_step(step, values)
+    for key in step.refs:
+        if isinstance(values[key], ak.Array | ak.Record):
+            touch_data(values[key])
+    return None
+
+
+def _touch_varied(
+    program: Program, wanted: Iterable[str], shifts: Iterable[Shift], nominal: dict[str, Any]
+) -> None:
+    """Touch in the replacements what the steps downstream of the varied columns touch."""
     replaced: dict[str, list[str]] = {}
-    for shift in program.shifts:
+    for shift in shifts:
         for old, new in shift.replacements.items():
             replaced.setdefault(old, []).append(new)
-    return replaced
+    needed = ordered(program.by_key, wanted)
+    affected = downstream(users_of(needed), replaced) | replaced.keys()
+    values: MutableMapping[str, Any] = ChainMap({}, nominal)
+    probes: list[tuple[Step, Probe]] = []
+    for step in needed:
+        if step.key in replaced and isinstance(step.function, Varied):
+            probe = Probe.like(values[step.args[0].key])
+            values[step.key] = probe.array
+            probes.append((step, probe))
+        elif step.key in affected:
+            values[step.key] = _traced(step, values)
+    for step, probe in reversed(probes):
+        probe.touch(values[step.args[0].key])
+        for new in replaced[step.key]:
+            probe.touch(nominal[new])
 
 
-def _touch_all(values: Iterable[Any]) -> None:
-    for value in values:
-        if isinstance(value, ak.Array | ak.Record):
-            touch_data(value)
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """An array without data that notes what is touched of it.
 
+    Attributes
+    ----------
+    array
+        The array.
+    report
+        Its report.
+    paths
+        Where in the array the buffers of each form key are.
+    """
 
-def _probe(value: ak.Array) -> tuple[ak.Array, Any]:
-    """An array like `value` and the report of what is touched of it."""
-    form = _with_path_keys(value.layout.form_with_key("p{id}"), ())
-    probe, report = typetracer_with_report(
-        form, highlevel=True, behavior=value.behavior, attrs=value.attrs, buffer_key=_buffer_key
-    )
-    return probe, report
+    array: ak.Array
+    report: Any
+    paths: tuple[Path, ...]
+
+    @classmethod
+    def like(cls, value: ak.Array) -> Probe:
+        """A probe of the type of another array."""
+        paths: list[Path] = []
+        form = _numbered(value.layout.form_with_key("{id}"), (), paths)
+        array, report = typetracer_with_report(
+            form, highlevel=True, behavior=value.behavior, attrs=value.attrs, buffer_key=_buffer_key
+        )
+        return cls(array, report, tuple(paths))
+
+    def touch(self, value: ak.Array) -> None:
+        """Touch in another array of this kind what was touched of the probe."""
+        touched = {(key, False) for key in self.report.shape_touched}
+        touched |= {(key, True) for key in self.report.data_touched}
+        for path, data in {(self.paths[int(key)], data) for key, data in touched}:
+            _touch(value.layout, path, data)
 
 
 def _buffer_key(form_key: str, attribute: str, form: Any = None) -> str:
-    del form
-    return f"{form_key}\t{attribute}"
+    del attribute, form
+    return form_key
 
 
-def _with_path_keys(form: Any, path: tuple[str, ...]) -> Any:
-    """The form, each node named by the fields that lead to it."""
-    form = form.copy()
-    form.form_key = "\n".join(path)
+def _numbered(form: Any, path: Path, paths: list[Path]) -> Any:
+    """The form, the key of each node the number of its path in `paths`."""
+    key = str(len(paths))
+    paths.append(path)
     if form.is_record:
-        contents = [
-            _with_path_keys(form.content(name), (*path, name)) for name in form.fields
-        ]
-        return form.copy(contents=contents)
+        contents = [_numbered(form.content(name), (*path, name), paths) for name in form.fields]
+        return form.copy(contents=contents, form_key=key)
     if form.is_union:
-        return form.copy(contents=[_with_path_keys(item, path) for item in form.contents])
+        contents = [_numbered(item, path, paths) for item in form.contents]
+        return form.copy(contents=contents, form_key=key)
     if hasattr(form, "content"):
-        return form.copy(content=_with_path_keys(form.content, path))
-    return form
+        inner = (*path, None) if form.is_list else path
+        return form.copy(content=_numbered(form.content, inner, paths), form_key=key)
+    return form.copy(form_key=key)
 
 
-def _touch_like(layout: Any, report: Any) -> None:
-    """Touch in `layout` what a report says was touched of an array like it."""
-    for touched in {*report.data_touched, *report.shape_touched}:
-        key, _, attribute = touched.partition("\t")
-        path = tuple(name for name in key.split("\n") if name)
-        _touch_path(layout, path, attribute in _DATA and touched in set(report.data_touched))
-
-
-def _touch_path(layout: Any, path: tuple[str, ...], data: bool) -> None:
-    if layout.is_record:
-        if path and path[0] in layout.fields:
-            _touch_path(layout.content(path[0]), path[1:], data)
-        return
+def _touch(layout: Any, path: Path, data: bool) -> None:
+    """Touch the buffers at a path, and those that are needed to get there."""
     if layout.is_union:
         layout._touch_data(recursive=False)
         for content in layout.contents:
-            _touch_path(content, path, data)
-        return
-    if hasattr(layout, "content"):
+            _touch(content, path, data)
+    elif layout.is_option or layout.is_indexed:
         layout._touch_data(recursive=False)
-        _touch_path(layout.content, path, data)
-    elif data and not path:
+        _touch(layout.content, path, data)
+    elif not path:
+        (layout._touch_data if data else layout._touch_shape)(recursive=False)
+    elif path[0] is None and layout.is_list:
         layout._touch_data(recursive=False)
+        _touch(layout.content, path[1:], data)
+    elif path[0] is not None and layout.is_record and path[0] in layout.fields:
+        _touch(layout.content(path[0]), path[1:], data)
+    else:  # of another structure than the nominal value: everything may be needed
+        layout._touch_data(recursive=True)

@@ -112,8 +112,9 @@ def plot_data_mc(
         As for `stack`, or a suffix that is no picture format.
     """
     from lazyana.report import drawing
+    from lazyana.report.figure import check_path, panels, save
 
-    drawing.check_path(path)
+    check_path(path)
     if not isinstance(h, StackData):
         numbers = stack(
             h,
@@ -131,7 +132,7 @@ def plot_data_mc(
     else:
         numbers = h
     with_ratio = ratio and numbers.data is not None and bool(numbers.stack)
-    figure, axes = drawing.panels(style, with_ratio)
+    figure, axes = panels(style, with_ratio)
     with figure.settings():
         if log_x:
             axes[0].set_xscale("log")
@@ -152,7 +153,7 @@ def plot_data_mc(
             drawing.write_outside(axes[0], numbers, style)
         default = "Simulation" if numbers.data is None else "Private work"
         drawing.label_experiment(axes[0], style, default if label is None else label, lumi, energy)
-    drawing.save(figure, path)
+    save(figure, path)
     return figure, axes
 
 
@@ -199,8 +200,9 @@ def plot_variations(
         format.
     """
     from lazyana.report import drawing
+    from lazyana.report.figure import check_path, panels, save
 
-    drawing.check_path(path)
+    check_path(path)
     if not isinstance(h, VariationData):
         numbers = variations(h, dataset, category, systematics, scale=scale, axis=axis, flow=flow)
     elif dataset or category or systematics or scale or axis or flow == "add":
@@ -208,7 +210,7 @@ def plot_variations(
         raise InputError(message)
     else:
         numbers = h
-    figure, axes = drawing.panels(style, with_ratio=True)
+    figure, axes = panels(style, with_ratio=True)
     shifted = [values for shifts in numbers.shifted.values() for values in shifts.values()]
     with figure.settings():
         if log_x:
@@ -224,7 +226,7 @@ def plot_variations(
             xlabel=xlabel,
         )
         drawing.label_experiment(axes[0], style, label, None, energy)
-    drawing.save(figure, path)
+    save(figure, path)
     return figure, axes
 
 
@@ -278,8 +280,9 @@ def plot_2d(
         format, or logarithmic colours of nothing.
     """
     from lazyana.report import drawing
+    from lazyana.report.figure import check_path, panels, save
 
-    drawing.check_path(path)
+    check_path(path)
     lookup.check(h)
     datasets = lookup.as_names(dataset)
     lookup.check_datasets(h, datasets)
@@ -290,20 +293,20 @@ def plot_2d(
         factors.get(name, 1.0) * lookup.content(h, name, chosen, variation, shown)[0]
         for name in datasets
     )
-    figure, panels = drawing.panels(style, with_ratio=False)
+    figure, (plane,) = panels(style, with_ratio=False)
     with figure.settings():
         drawing.draw_2d(
-            panels[0],
+            plane,
             (binning_of(h.axes[shown[0]]), binning_of(h.axes[shown[1]])),
             np.asarray(values)[1:-1, 1:-1],
             style,
             log=log,
         )
         title = f"{' + '.join(datasets)}, {chosen}" if text is None else text
-        drawing.write_category(panels[0], title)
-        drawing.label_experiment(panels[0], style, label, lumi, energy)
-    drawing.save(figure, path)
-    return figure, panels
+        drawing.write_category(plane, title)
+        drawing.label_experiment(plane, style, label, lumi, energy)
+    save(figure, path)
+    return figure, (plane,)
 
 
 def _contents(numbers: StackData) -> list[Array]:

@@ -352,11 +352,15 @@ def _cutflow_rows(
     errors = np.sqrt(cutflow.sumw2[dataset, variation])
     basis = counts if factor is None else sumw
     rows: list[tuple[Cell, ...]] = []
+    parts = tuple(getattr(cutflow, "categories", ()))
+    last = max((i for i, stage in enumerate(cutflow.stages) if stage not in parts), default=0)
     for number, stage in enumerate(cutflow.stages):
+        # A category is a part of what the last cut left; it does not follow another category.
+        before = last if stage in parts else max(number - 1, 0)
         row = (
             stage,
             int(counts[number]),
-            _efficiency(basis[number], basis[max(number - 1, 0)]),
+            _efficiency(basis[number], basis[before]),
             _efficiency(basis[number], basis[0]),
         )
         if factor is None:

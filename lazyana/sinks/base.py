@@ -89,7 +89,7 @@ class Sink(Protocol):
         ...
 
     def merge(self, states: Sequence[Any], /) -> Any:
-        """One state out of several, associative, in the order given; the states stay as they are."""
+        """One state out of several, associative, in the order given; they stay as they are."""
         ...
 
     def finish(self, states: Mapping[tuple[str, str], Any], datasets: Sequence[str], /) -> Any:

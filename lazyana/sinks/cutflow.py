@@ -30,6 +30,8 @@ class Cutflow:
         has the counts of nominal.
     sumw, sumw2
         Sums of the weights known at each stage and of their squares, same shape, float64.
+    categories
+        The stages that are categories: parts of the events after the last cut.
     """
 
     datasets: tuple[str, ...]
@@ -38,6 +40,7 @@ class Cutflow:
     counts: npt.NDArray[np.int64]
     sumw: npt.NDArray[np.float64]
     sumw2: npt.NDArray[np.float64]
+    categories: tuple[str, ...] = ()
 
     def count(self, stage: str, dataset: str, variation: str = NOMINAL) -> int:
         """Number of events of a dataset left at a stage."""
@@ -138,7 +141,9 @@ class Stages:
                     # A variation without a state of its own touches nothing that is counted.
                     values[:, d, v] = states.get((dataset, variation), nominal)[:, 0]
         counts = np.rint(values[0]).astype(np.int64)
-        return Cutflow(names, self.stages, variations, counts, values[1], values[2])
+        return Cutflow(
+            names, self.stages, variations, counts, values[1], values[2], self.categories
+        )
 
     def _fill_categories(
         self, state: Any, membership: Membership, matrix: Any, slots: int
@@ -184,7 +189,8 @@ def unite_cutflows(cutflows: Sequence[Cutflow]) -> Cutflow:
             (sumw2, cutflow.sumw2),
         ):
             np.add.at(total, rows, part[:, sources][:, :, columns])
-    return Cutflow(datasets, stages, variations, counts, sumw, sumw2)
+    categories = dict.fromkeys(name for cutflow in cutflows for name in cutflow.categories)
+    return Cutflow(datasets, stages, variations, counts, sumw, sumw2, tuple(categories))
 
 
 def unite_stages(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

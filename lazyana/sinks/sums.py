@@ -39,11 +39,12 @@ class Sum:
         None counts as nothing. A column with several values an event is summed over all of them.
         """
         if column is None:
-            return np.asarray(weights.sum(axis=0) if weights is not None else [place.entries], float)
-        values = ak.values_astype(ak.fill_none(column, 0, axis=None), np.float64)
+            number = [place.entries] if weights is None else weights.sum(axis=0)
+            return np.asarray(number, dtype=np.float64)
+        values = ak.values_astype(column, np.float64)
         while values.ndim > 1:
             values = ak.sum(values, axis=-1)
-        plain = ak.to_numpy(values)
+        plain = ak.to_numpy(ak.fill_none(values, 0.0))
         if weights is None or not self.weighted:
             return np.array([plain.sum()])
         return np.asarray((weights * plain[:, np.newaxis]).sum(axis=0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,11 @@ class Filled:
     datasets: tuple[str, ...]
 
 
-_UNITE = {Histogram: merge_histograms, Stages: unite_cutflows, Sum: unite_sums}
+_UNITE: Mapping[type, Callable[[Sequence[Any]], Any]] = {
+    Histogram: merge_histograms,
+    Stages: unite_cutflows,
+    Sum: unite_sums,
+}
 
 
 def finish(parts: Sequence[Filled]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from lazyana.errors import InputTypeError, RunError
 from lazyana.options import NanPolicy
-from lazyana.sinks.base import Membership, Place
+from lazyana.sinks.base import NOMINAL, Membership, Place
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class WeightMatrix:
     ----------
     factors
         The factors.
+    variation
+        Label of the shape variation, for messages.
     """
 
-    opaque = True
     factors: tuple[FactorShape, ...]
+    variation: str = NOMINAL
 
     def __call__(self, place: Place, like: Any, *columns: Any) -> npt.NDArray[np.float64]:
         """Weights of the events.
@@ -74,8 +77,8 @@ class WeightMatrix:
         remaining = iter(columns)
         values = [
             [
-                _checked(factor, label, next(remaining), events, place)
-                for label in ("nominal", *factor.labels)
+                self._checked(factor, label, next(remaining), events, place)
+                for label in (NOMINAL, *factor.labels)
             ]
             for factor in self.factors
         ]
@@ -90,49 +93,70 @@ class WeightMatrix:
             after = after * nominal
         return np.ascontiguousarray(np.stack([before[-1], *varied], axis=1))
 
-    def vary(self, step: Any, variation: str) -> Any:
-        """Under a shape variation only the nominal value of each factor counts."""
-        del variation
-        place, like, *columns = step.args
+    def in_variation(
+        self, variation: str, columns: Sequence[Any]
+    ) -> tuple[WeightMatrix, tuple[Any, ...]]:
+        """What makes the weights of a shape variation, in which weights are not varied.
+
+        Parameters
+        ----------
+        variation
+            Its label.
+        columns
+            The columns that the matrix is made of.
+
+        Returns
+        -------
+        matrix
+            Of the nominal values of all factors.
+        columns
+            Those it is made of.
+        """
         nominal = []
         position = 0
         for factor in self.factors:
             nominal.append(columns[position])
             position += 1 + len(factor.labels)
-        lean = WeightMatrix(tuple(FactorShape(f.name, nan=f.nan) for f in self.factors))
-        return type(step)(step.key, lean, (place, like, *nominal), step.kwargs)
+        plain = tuple(FactorShape(factor.name, nan=factor.nan) for factor in self.factors)
+        return WeightMatrix(plain, variation), tuple(nominal)
+
+    def _checked(
+        self, factor: FactorShape, label: str, column: Any, events: int, place: Place
+    ) -> npt.NDArray[np.float64]:
+        """One value of a factor, shape ``(events,)``, finite as its policy wants."""
+        world = "" if self.variation == NOMINAL else f" in variation {self.variation}"
+        what = f"weight {factor.name!r} ({label}){world}"
+        where = f"in entries {place.start}-{place.stop} of {place.file}"
+        values = _as_floats(column)
+        if values.ndim == 0:
+            values = np.full(events, values)
+        if values.shape != (events,):
+            msg = (
+                f"The {what} has shape {values.shape} for {events} events, {where}: "
+                "it must have one value an event."
+            )
+            raise RunError(msg)
+        bad = ~np.isfinite(values)
+        if not bad.any():
+            return values
+        count = int(bad.sum())
+        if factor.nan == "raise":
+            msg = (
+                f"The {what} is not finite for {count} of {events} events (first: number "
+                f"{int(np.argmax(bad))} of those selected), {where}. Mend it, or choose nan='zero' "
+                "or nan='keep' in .weight()."
+            )
+            raise RunError(msg)
+        place.note(f"{what} not finite, {'set to zero' if factor.nan == 'zero' else 'kept'}", count)
+        return np.where(bad, 0.0, values) if factor.nan == "zero" else values
 
 
-def _checked(
-    factor: FactorShape, label: str, column: Any, events: int, place: Place
-) -> npt.NDArray[np.float64]:
-    """One value of a factor, shape ``(events,)``, finite as its policy wants."""
-    what = f"weight {factor.name!r} ({label})"
+def _as_floats(column: Any) -> npt.NDArray[np.float64]:
+    """A column or number as float64, NaN where it is None."""
     if isinstance(column, ak.Array):
-        column = ak.to_numpy(ak.fill_none(column, np.nan))
-    values = np.asarray(column, dtype=np.float64)
-    if values.ndim == 0:
-        values = np.full(events, values)
-    where = f"in entries {place.start}-{place.stop} of {place.file}"
-    if values.shape != (events,):
-        msg = (
-            f"The {what} has shape {values.shape} for {events} events, {where}: "
-            "it must have one value an event."
-        )
-        raise RunError(msg)
-    bad = ~np.isfinite(values)
-    if not bad.any():
-        return values
-    count = int(bad.sum())
-    if factor.nan == "raise":
-        msg = (
-            f"The {what} is not finite for {count} of {events} events (first: number "
-            f"{int(np.argmax(bad))} of those selected), {where}. Mend it, or choose nan='zero' or "
-            "nan='keep' in .weight()."
-        )
-        raise RunError(msg)
-    place.note(f"{what} not finite, {'set to zero' if factor.nan == 'zero' else 'kept'}", count)
-    return np.where(bad, 0.0, values) if factor.nan == "zero" else values
+        # To float64 first: None cannot become NaN among integers or truth values.
+        column = ak.to_numpy(ak.fill_none(ak.values_astype(column, np.float64), np.nan))
+    return np.asarray(column, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -147,7 +171,6 @@ class CategoryMasks:
         For each category, the positions of the masks that must all hold.
     """
 
-    opaque = True
     names: tuple[str, ...]
     parts: tuple[tuple[int, ...], ...]
 
@@ -179,7 +202,7 @@ def check_weight(name: str, label: str, column: Any) -> None:
         Records, strings, or several values an event.
     """
     what = f"Weight {name!r} ({label})"
-    if isinstance(column, bool | int | float | np.generic):
+    if isinstance(column, bool | int | float | np.bool_ | np.integer | np.floating):
         return
     if not isinstance(column, ak.Array):
         msg = f"{what} is a {type(column).__name__}: give a column with one number an event."
@@ -196,7 +219,17 @@ def check_weight(name: str, label: str, column: Any) -> None:
     if _is_string(column):
         msg = f"{what} is text: give a column with one number an event."
         raise InputTypeError(msg)
+    if _dtype(column).kind not in "biuf":
+        msg = f"{what} has type {column.type}: give a column with one real number an event."
+        raise InputTypeError(msg)
 
 
 def _is_string(column: ak.Array) -> bool:
-    return column.layout.purelist_parameter("__array__") in ("string", "bytestring")
+    return str(column.layout.purelist_parameter("__array__")) in ("string", "bytestring")
+
+
+def _dtype(column: ak.Array) -> np.dtype[Any]:
+    layout = column.layout
+    while hasattr(layout, "content"):
+        layout = layout.content
+    return np.dtype(getattr(layout, "dtype", object))

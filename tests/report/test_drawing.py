@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import pickle
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import hist
-import matplotlib as mpl
 import numpy as np
 import pytest
 
-from lazyana.errors import InputError
 from lazyana.report import drawing
 from lazyana.report.binning import Binning, binning_of
+from lazyana.report.figure import panels
 from lazyana.report.style import PlotStyle
 
 UNEQUAL = Binning("pt [GeV]", np.array([0.0, 1.0, 3.0]))
@@ -48,42 +45,9 @@ def test_axes_that_count_are_never_divided() -> None:
     assert drawing.content_label(binning, style) == "Events"
 
 
-def test_suffix_is_checked_before_anything_is_drawn() -> None:
-    drawing.check_path(None)
-    drawing.check_path("plot.PDF")
-    with pytest.raises(InputError, match=r"'plot.root' does not end in a picture format.*png"):
-        drawing.check_path("plot.root")
-    with pytest.raises(InputError, match=r"does not end"):
-        drawing.check_path(Path("plot"))
-
-
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg", "eps", "jpg"])
-def test_pictures_are_the_same_bytes_each_time(tmp_path: Path, suffix: str) -> None:
-    paths = [tmp_path / "new" / f"{number}.{suffix}" for number in range(2)]
-    for path in paths:
-        figure, axes = drawing.panels(PlotStyle(figsize=(2, 2)), with_ratio=False)
-        axes[0].set_xlabel(r"$p_T$")
-        drawing.save(figure, path)
-    first, second = (path.read_bytes() for path in paths)
-    assert len(first) > 1000
-    # EPS carries the time of its making, and matplotlib offers no way to leave it out.
-    assert suffix == "eps" or first == second
-
-
-def test_figure_keeps_its_look_outside_of_the_context() -> None:
-    figure, axes = drawing.panels(PlotStyle(figsize=(3, 3)), with_ratio=True)
-    axes[1].set_xlabel(r"$p_T^{\mu\mu}$ and text")
-    with figure.settings():
-        inside = figure._repr_png_()
-    with mpl.rc_context({"mathtext.fontset": "cm", "font.sans-serif": ["DejaVu Sans"]}):
-        outside = figure._repr_png_()
-    assert inside == outside
-    assert pickle.loads(pickle.dumps(figure))._repr_png_() == inside
-
-
 def filled(top: list[float], log: bool) -> tuple[float, float]:
     """Range of the vertical axis with a legend over the right half."""
-    _, (axes,) = drawing.panels(PlotStyle(), with_ratio=False)
+    _, (axes,) = panels(PlotStyle(), with_ratio=False)
     binning = Binning("x", np.arange(5.0))
     axes.set_xlim(0, 4)
     box = axes.text(0.98, 0.97, "words\n" * 5, ha="right", va="top", transform=axes.transAxes)
@@ -124,7 +88,7 @@ def test_logarithmic_axis_spans_seven_decades_at_most() -> None:
     ],
 )
 def test_luminosity_and_energy(lumi: float | None, energy: float | None, text: str) -> None:
-    figure, (axes,) = drawing.panels(PlotStyle(experiment="EXP"), with_ratio=False)
+    figure, (axes,) = panels(PlotStyle(experiment="EXP"), with_ratio=False)
     with figure.settings():
         drawing.label_experiment(axes, PlotStyle(experiment="EXP"), "Private work", lumi, energy)
     texts: list[Any] = [each.get_text() for each in axes.texts]
@@ -134,7 +98,7 @@ def test_luminosity_and_energy(lumi: float | None, energy: float | None, text: s
 
 
 def test_experiment_stands_clear_of_the_power_of_ten() -> None:
-    figure, (axes,) = drawing.panels(PlotStyle(), with_ratio=False)
+    figure, (axes,) = panels(PlotStyle(), with_ratio=False)
     with figure.settings():
         axes.set_ylim(0, 1e6)
         drawing.label_experiment(axes, PlotStyle(), "Private work", None, None)

@@ -1,0 +1,227 @@
+"""Recording and planning: what it costs before the first event is read.
+
+Three measurements, each a ratio of medians taken in one run, so that the speed of the machine
+drops out:
+
+* ``datasets``: the same analysis on 1 and on 500 datasets of one form;
+* ``variations``: a selection of 25 operations in 1 + 2 x 40 shape variations, recorded once and
+  rewritten by lazyana, and recorded world by world with dask-awkward;
+* ``partitions``: the graph of a job with 100 000 partitions, and what a task weighs.
+
+Run ``python benchmarks/planning.py``; ``--json FILE`` keeps the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import dask
+import hist
+import numpy as np
+from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
+
+import lazyana as la
+from lazyana.data.fileset import Dataset, Fileset
+from lazyana.data.inspect import Catalog, inspect
+from lazyana.data.toy import write_dataset
+from lazyana.engine.job import Job, Work
+from lazyana.data.partitions import partitions_of
+from lazyana.frame.compute import make_plan
+from lazyana.plan import build, passes
+
+
+def selection(jet: Any, muon: Any, met: Any) -> dict[str, Any]:
+    """A selection of 25 operations (field accesses not counted) and its three columns."""
+    good = muon[(muon.pt > 15) & (abs(muon.eta) < 2.4)]
+    central = jet[(jet.pt > 30) & (abs(jet.eta) < 2.4)]
+    away = central[ak.fill_none(central.delta_r(central.nearest(good)) > 0.4, True)]
+    tagged = away[away.btagDeepFlavB > 0.3]
+    ht = ak.sum(away.pt, axis=1) + ak.sum(good.pt, axis=1)
+    keep = (ak.num(away) >= 2) & (ak.num(tagged) >= 1) & (met > 20)
+    leading = ak.firsts(away.pt)
+    return {"ht": ht[keep], "leading": leading[keep], "significance": (met / np.sqrt(ht))[keep]}
+
+
+def median_of(function: Callable[[], Any], repeat: int) -> float:
+    """Median time of some calls, s; the first one is a rehearsal."""
+    function()
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def catalog_of(file: Path, datasets: int, entries: int | None = None) -> Catalog:
+    """A catalog of many datasets that all are the same file."""
+    one = inspect(str(file))
+    (info,) = next(iter(one.files.values()))
+    info = info if entries is None else replace(info, entries=entries)
+    names = [f"dataset{i:03d}" for i in range(datasets)]
+    fileset = Fileset(
+        tuple(
+            Dataset(name, ((str(file), "Events"),), {"is_mc": True, "xsec": 1.0 + i})
+            for i, name in enumerate(names)
+        )
+    )
+    return Catalog(fileset, {name: (info,) for name in names}, one.layouts)
+
+
+def analysis(catalog: Catalog) -> Any:
+    """Record a common analysis and plan it."""
+    events = la.open(catalog)
+    events = events.weight("gen", events.genWeight).weight(
+        "pileup", 1.0, up=events.Pileup.nTrueInt / 25, down=events.Pileup.nTrueInt / 35
+    )
+    jet = events.Jet.pt
+    events = events.vary("jes", {"Jet.pt": {"up": 1.02 * jet, "down": 0.98 * jet}})
+    events = events.filter(muons=lambda e: ak.sum(e.Muon.pt > 15, axis=1) >= 2)
+    events = events.filter(jets=lambda e: ak.sum(e.Jet.pt > 30, axis=1) >= 2)
+    pt = hist.axis.Regular(50, 0, 500, name="pt")
+    outputs = {
+        "jet": events.hist(pt, pt=events.Jet.pt),
+        "muon": events.hist(pt, pt=events.Muon.pt),
+        "met": events.hist(pt, pt=events.MET.pt),
+        "cutflow": events.cutflow(),
+    }
+    return make_plan(outputs)
+
+
+def datasets(file: Path, repeat: int) -> dict[str, float]:
+    """Build time on 1 and on 500 datasets."""
+    one, many = catalog_of(file, 1), catalog_of(file, 500)
+    first = median_of(lambda: analysis(one), repeat)
+    second = median_of(lambda: analysis(many), repeat)
+    return {"1 dataset (s)": first, "500 datasets (s)": second, "ratio": second / first}
+
+
+def by_rewrite(catalog: Catalog, systematics: int) -> Any:
+    """All worlds, recorded once, and the frame's outputs."""
+    events = la.open(catalog)
+    for i in range(systematics):
+        pt, met = events.Jet.pt, events.MET.pt
+        shift = 0.001 * (i + 1)
+        events = events.vary(
+            f"jes{i}",
+            {
+                "Jet.pt": {"up": pt * (1 + shift), "down": pt * (1 - shift)},
+                "MET.pt": {"up": met * (1 - shift), "down": met * (1 + shift)},
+            },
+        )
+    columns = selection(events.Jet, events.Muon, events.MET.pt)
+    return {name: events.sum(column) for name, column in columns.items()}
+
+
+def by_hand(file: Path, systematics: int) -> list[Any]:
+    """All worlds, each recorded with dask-awkward as an analysis without lazyana does."""
+    events = NanoEventsFactory.from_root(
+        {str(file): "Events"}, schemaclass=NanoAODSchema, mode="dask"
+    ).events()
+    worlds = [(events.Jet, events.MET.pt)]
+    for i in range(systematics):
+        for sign in (1, -1):
+            shift = sign * 0.001 * (i + 1)
+            jet = ak.with_field(events.Jet, events.Jet.pt * (1 + shift), "pt")
+            worlds.append((jet, events.MET.pt * (1 - shift)))
+    columns = [selection(jet, events.Muon, met) for jet, met in worlds]
+    return [ak.sum(column, axis=None) for world in columns for column in world.values()]
+
+
+def variations(file: Path, repeat: int, systematics: int) -> dict[str, float]:
+    """Build and optimise time in many worlds, both ways."""
+    catalog = catalog_of(file, 1)
+    ours_record = median_of(lambda: by_rewrite(catalog, systematics), repeat)
+    outputs = by_rewrite(catalog, systematics)
+    ours_plan = median_of(lambda: make_plan(outputs), repeat)
+    theirs_record = median_of(lambda: by_hand(file, systematics), max(1, repeat // 3))
+    collections = by_hand(file, systematics)
+    theirs_plan = median_of(lambda: dask.optimize(*collections), max(1, repeat // 3))
+    return {
+        "lazyana: record (s)": ours_record,
+        "lazyana: plan (s)": ours_plan,
+        "dask-awkward: build (s)": theirs_record,
+        "dask-awkward: optimise (s)": theirs_plan,
+        "ratio": (theirs_record + theirs_plan) / (ours_record + ours_plan),
+    }
+
+
+def stages(file: Path, repeat: int, systematics: int) -> dict[str, float]:
+    """Where planning spends its time."""
+    (group_outputs,) = [by_rewrite(catalog_of(file, 1), systematics)]
+    requests = [output.request(str(i)) for i, output in enumerate(group_outputs.values())]
+    first = next(iter(group_outputs.values()))
+    blueprint = first.group.blueprint
+    recorded = build.record("events", requests, first.shifts)
+    shared = passes.share(recorded, blueprint)
+    pruned = passes.prune(shared, blueprint)
+    varied = passes.vary(pruned)
+    merged = passes.share(varied)
+    named = {
+        "lower": lambda: build.record("events", requests, first.shifts),
+        "share": lambda: passes.share(recorded, blueprint),
+        "prune": lambda: passes.prune(shared, blueprint),
+        "vary": lambda: passes.vary(pruned),
+        "share again": lambda: passes.share(varied),
+        "release": lambda: passes.release(merged),
+    }
+    return {f"{name} (s)": median_of(run, repeat) for name, run in named.items()} | {
+        "steps recorded": len(recorded.steps),
+        "steps to run": len(merged.steps),
+    }
+
+
+def partitions(file: Path, repeat: int, number: int) -> dict[str, float]:
+    """Build time of the graph of a big job, and the size of its tasks."""
+    size = 100_000
+    catalog = catalog_of(file, 100, number * size // 100)
+    program = analysis(catalog).job.works[0].program
+
+    def make() -> Any:
+        ranges = partitions_of(catalog, catalog.files, size)
+        return Job("big", (Work(program, ranges),)).graph()
+
+    seconds = median_of(make, repeat)
+    tasks = [item for item in make().items() if item[0][0] == "big/partition"]
+    weight = statistics.mean(len(pickle.dumps(item)) for item in tasks[:: max(1, number // 1000)])
+    return {"partitions": len(tasks), "build (s)": seconds, "bytes a task, pickled": weight}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeat", type=int, default=5, help="calls a median is taken of")
+    parser.add_argument("--systematics", type=int, default=40, help="shape systematics, up and down")
+    parser.add_argument("--partitions", type=int, default=100_000, help="partitions of the big job")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        (file,) = write_dataset(folder, "TTTo2L2Nu", events=200)
+        found = {
+            "datasets": datasets(file, options.repeat),
+            "variations": variations(file, options.repeat, options.systematics),
+            "passes": stages(file, options.repeat, options.systematics),
+            "partitions": partitions(file, max(1, options.repeat // 2), options.partitions),
+        }
+    for title, numbers in found.items():
+        print(title)
+        for name, number in numbers.items():
+            print(f"  {name:28} {number:12.4g}")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

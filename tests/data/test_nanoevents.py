@@ -1,0 +1,492 @@
+"""NanoEvents of a partition: equal to coffea's own, made of what is needed and nothing else."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import dask_awkward as dak
+import pytest
+import uproot
+from awkward.typetracer import touch_data
+from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lazyana.data.inspect import Catalog, inspect
+from lazyana.data.nanoevents import (
+    LABEL_FIELD,
+    Blueprint,
+    PartitionSource,
+    Reading,
+    ReadPlan,
+    check_schema,
+)
+from lazyana.data.partitions import Partition
+from lazyana.errors import ColumnError, FileError, InputTypeError, LazyValueError
+
+PROJECT = Path(__file__).parents[2]
+REAL = ["nano_dy", "nano_dimuon", "nano_tt_v12", "nanoAOD_2015_CMS_Open_Data_ttbar"]
+DEFECT = ["nano_dy_empty", "missing_luminosityBlock"]
+
+
+def blueprint_of(catalog: Catalog) -> Blueprint:
+    (layout,) = catalog.layouts.values()
+    return Blueprint(layout, NanoAODSchema)
+
+
+def partition_of(catalog: Catalog, start: int = 0, stop: int | None = None) -> Partition:
+    ((name, (info,)),) = catalog.files.items()
+    end = info.entries if stop is None else stop
+    return Partition(0, name, 7, info.url, info.tree, info.uuid, start, end)
+
+
+def coffea_events(part: Partition, mode: str = "virtual") -> ak.Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return NanoEventsFactory.from_root(
+            {part.url: part.tree},
+            schemaclass=NanoAODSchema,
+            mode=mode,
+            entry_start=part.start,
+            entry_stop=part.stop,
+        ).events()
+
+
+def plan_of(blueprint: Blueprint, function: Callable[[Any], Any]) -> ReadPlan:
+    events, report = blueprint.trace()
+    result = function(events)
+    for array in result if isinstance(result, tuple) else (result,):
+        touch_data(array)
+    return blueprint.needed(report)
+
+
+@pytest.fixture(scope="module")
+def toy(toy_files: dict[str, Any]) -> Catalog:
+    return inspect(next(iter(toy_files["TTTo2L2Nu"]["files"])))
+
+
+@pytest.fixture(scope="module")
+def dy(real_data: Path) -> Catalog:
+    return inspect(real_data / "nanoaod" / "nano_dy.root")
+
+
+# ----------------------------------------------------------------------------- equal to coffea's
+
+
+def assert_equal_to_coffea(part: Partition, blueprint: Blueprint, mode: str = "virtual") -> None:
+    mine = Reading(part, blueprint.everything()).events()
+    theirs = coffea_events(part, mode)
+    assert set(mine.fields) - {LABEL_FIELD} == set(theirs.fields)
+    assert len(mine) == len(theirs) == part.entries
+    for name in theirs.fields:
+        assert mine[name].fields == theirs[name].fields
+        assert type(mine[name]) is type(theirs[name]), name
+        assert ak.array_equal(mine[name], theirs[name], equal_nan=True), name
+    assert mine[LABEL_FIELD].to_list() == [7] * part.entries
+
+
+@pytest.mark.parametrize("name", [*REAL, *DEFECT])
+def test_real_files(name: str, real_data: Path) -> None:
+    catalog = inspect(real_data / "nanoaod" / f"{name}.root")
+    if name == "missing_luminosityBlock":
+        pytest.skip("coffea itself refuses this file")
+    entries = catalog.entries(name)
+    part = partition_of(catalog, entries // 3, entries - entries // 5)
+    assert_equal_to_coffea(part, blueprint_of(catalog))
+
+
+@pytest.mark.parametrize("mode", ["virtual", "eager"])
+def test_toy_file(mode: str, toy: Catalog) -> None:
+    assert_equal_to_coffea(partition_of(toy), blueprint_of(toy), mode)
+
+
+@settings(max_examples=12)
+@given(data=st.data())
+def test_any_range(data: st.DataObject, toy: Catalog) -> None:
+    entries = partition_of(toy).stop
+    start = data.draw(st.integers(0, entries))
+    stop = data.draw(
+        st.integers(start, entries) | st.just(start) | st.just(min(start + 1, entries))
+    )
+    part = partition_of(toy, start, stop)
+    blueprint = blueprint_of(toy)
+    mine = Reading(part, plan_of(blueprint, selected)).events()
+    for one, other in zip(selected(mine), selected(coffea_events(part)), strict=True):
+        assert ak.array_equal(one, other, equal_nan=True)
+
+
+def selected(events: Any) -> tuple[Any, ...]:
+    muon, gen = events.Muon, events.GenPart
+    return (
+        muon.pt,
+        muon.genPartIdxG,
+        muon.jetIdxG,
+        muon.matched_gen.pt,
+        muon.matched_jet.eta,
+        muon.matched_gen.parent.pdgId,
+        gen.genPartIdxMotherG,
+        gen.parent.pdgId,
+        gen.distinctParent.pdgId,
+        gen.children.pt,
+        ak.num(gen.distinctChildren),
+        events.Jet.matched_gen.pt,
+        events.MET.pt,
+        events.run,
+        events.HLT.IsoMu24,
+    )
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_cross_references_of_released_events(planned: bool, toy: Catalog) -> None:
+    part, blueprint = partition_of(toy, 20, 90), blueprint_of(toy)
+    plan = plan_of(blueprint, selected) if planned else blueprint.everything()
+    reading = Reading(part, plan)
+    muon = reading.events().Muon
+    gc.collect()
+    expected = coffea_events(part).Muon.matched_gen
+    assert muon.matched_gen.pt.to_list() == expected.pt.to_list()
+    assert muon.matched_gen.parent.pdgId.to_list() == expected.parent.pdgId.to_list()
+
+
+def test_lazy_cross_references(toy: Catalog) -> None:
+    part = partition_of(toy, 5, 60)
+    source = PartitionSource(blueprint_of(toy))
+    lazy = dak.from_map(source, [part], label="nanoevents", meta=source.mock())
+    lazy._meta.attrs["@original_array"] = lazy
+    theirs = coffea_events(part)
+    for function in (
+        lambda e: e.Muon.matched_gen.pt,
+        lambda e: e.Muon.matched_jet.pt,
+        lambda e: e.GenPart.children.pdgId,
+        lambda e: e.GenPart.parent.pdgId,
+        lambda e: e.Muon[e.Muon.pt > 20].matched_gen.distinctParent.pdgId,
+    ):
+        assert function(lazy).compute().to_list() == function(theirs).to_list()
+
+
+# ----------------------------------------------------------------------------- what is read
+
+
+def four(name: str, *more: str) -> set[str]:
+    return {f"n{name}", *(f"{name}_{field}" for field in ("pt", "eta", "phi", "mass", *more))}
+
+
+READS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
+    "nothing": (lambda e: (), set()),
+    "pt cut": (lambda e: e.Muon.pt[e.Muon.pt > 20], {"nMuon", "Muon_pt"}),
+    "cut of a collection": (
+        lambda e: e.Muon[abs(e.Muon.eta) < 2.4].phi,
+        {"nMuon", "Muon_eta", "Muon_phi"},
+    ),
+    "counters only": (lambda e: ak.num(e.Muon) + ak.num(e.Jet), {"nMuon", "nJet"}),
+    "at least two": (lambda e: e.MET.pt[ak.num(e.Muon) >= 2], {"nMuon", "MET_pt"}),
+    "any": (lambda e: ak.any(e.Jet.pt > 30, axis=1), {"nJet", "Jet_pt"}),
+    "number selected": (lambda e: ak.num(e.Jet[e.Jet.pt > 30]), {"nJet", "Jet_pt"}),
+    "branch of an event": (lambda e: e.run, {"run"}),
+    "weight": (lambda e: e.genWeight * e.Pileup.nTrueInt, {"genWeight", "Pileup_nTrueInt"}),
+    "trigger": (lambda e: e.HLT.IsoMu24, {"HLT_IsoMu24"}),
+    "dataset": (lambda e: e[LABEL_FIELD], set()),
+    "firsts": (lambda e: ak.firsts(e.Muon.pt), {"nMuon", "Muon_pt"}),
+    "argmax": (
+        lambda e: e.Jet[ak.argmax(e.Jet.pt, axis=1, keepdims=True)].eta,
+        {"nJet", "Jet_pt", "Jet_eta"},
+    ),
+    "matched_gen": (
+        lambda e: e.Muon.matched_gen.pt,
+        {"nMuon", "Muon_genPartIdx", "nGenPart", "GenPart_pt"},
+    ),
+    "matched_jet": (
+        lambda e: e.Muon.matched_jet.eta,
+        {"nMuon", "Muon_jetIdx", "nJet", "Jet_eta"},
+    ),
+    "parent": (
+        lambda e: e.GenPart.parent.pdgId,
+        {"nGenPart", "GenPart_genPartIdxMother", "GenPart_pdgId"},
+    ),
+    "children": (
+        lambda e: e.GenPart.children.pdgId,
+        {"nGenPart", "GenPart_genPartIdxMother", "GenPart_pdgId"},
+    ),
+    "nearest": (
+        lambda e: e.Muon.nearest(e.Jet).pt,
+        {"nMuon", "Muon_eta", "Muon_phi", "nJet", "Jet_eta", "Jet_phi", "Jet_pt"},
+    ),
+    "delta_r": (
+        lambda e: e.Muon.metric_table(e.Jet),
+        {"nMuon", "Muon_eta", "Muon_phi", "nJet", "Jet_eta", "Jet_phi"},
+    ),
+    "mass": (
+        lambda e: (ak.firsts(e.Muon) + ak.firsts(e.Muon[:, ::-1])).mass,
+        four("Muon", "charge"),
+    ),
+    "mass of jets": (lambda e: e.Jet.sum(axis=1).mass, four("Jet")),
+    "px": (lambda e: e.Muon.px, {"nMuon", "Muon_pt", "Muon_phi"}),
+    "with_field": (
+        lambda e: ak.with_field(e.Jet, e.Jet.pt * 2, "pt").eta,
+        {"nJet", "Jet_pt", "Jet_eta"},
+    ),
+    "zip": (
+        lambda e: ak.zip({"a": e.Muon.pt, "b": e.Muon.dxy}).a,
+        {"nMuon", "Muon_pt", "Muon_dxy"},
+    ),
+    "concatenate": (
+        lambda e: ak.concatenate([e.Muon.pt, e.Electron.pt], axis=1),
+        {"nMuon", "Muon_pt", "nElectron", "Electron_pt"},
+    ),
+    "combinations": (
+        lambda e: ak.num(ak.combinations(e.Muon, 2)),
+        {"nMuon"},
+    ),
+    "sort": (
+        lambda e: e.Jet[ak.argsort(e.Jet.btagDeepFlavB, axis=1)].pt,
+        {"nJet", "Jet_btagDeepFlavB", "Jet_pt"},
+    ),
+    "where": (
+        lambda e: ak.where(ak.num(e.Muon) > 0, e.MET.pt, e.PV.npvs),
+        {"nMuon", "MET_pt", "PV_npvs"},
+    ),
+}
+
+
+@pytest.mark.parametrize("which", ["toy", "dy"])
+@pytest.mark.parametrize("case", READS)
+def test_exactly_what_is_needed_is_read(
+    case: str, which: str, request: pytest.FixtureRequest
+) -> None:
+    catalog = request.getfixturevalue(which)
+    function, expected = READS[case]
+    plan = plan_of(blueprints(which, catalog), function)
+    assert set(plan.branches) == expected
+    reading = Reading(partition_of(catalog, 3, 33), plan)
+    mine = function(reading.events())
+    assert reading.extra_branches == []
+    if case not in ("nothing", "dataset"):
+        theirs = function(theirs_of(which, catalog))
+        assert ak.array_equal(mine, theirs, equal_nan=True)
+
+
+_kept: dict[str, Any] = {}
+
+
+def blueprints(which: str, catalog: Catalog) -> Blueprint:
+    """Made once: its form takes longer than anything that is tested on it."""
+    made: Blueprint = _kept.setdefault(f"blueprint {which}", blueprint_of(catalog))
+    return made
+
+
+def theirs_of(which: str, catalog: Catalog) -> ak.Array:
+    if which not in _kept:
+        _kept[which] = coffea_events(partition_of(catalog, 3, 33))
+    return _kept[which]
+
+
+def test_what_is_not_planned_is_right_and_noted(toy: Catalog) -> None:
+    part, blueprint = partition_of(toy, 10, 60), blueprint_of(toy)
+    reading = Reading(part, plan_of(blueprint, lambda e: e.Muon.pt))
+    events, theirs = reading.events(), coffea_events(part)
+    assert events.Muon.pt.to_list() == theirs.Muon.pt.to_list()
+    assert reading.extra_branches == []
+    for _ in range(2):
+        assert events.Muon.eta.to_list() == theirs.Muon.eta.to_list()
+        assert events.Muon.jetIdxG.to_list() == theirs.Muon.jetIdxG.to_list()
+    assert sorted(reading.extra_branches) == ["Muon_eta", "Muon_jetIdx", "nJet"]
+
+
+def test_collections_that_are_not_used_are_not_even_built(toy: Catalog) -> None:
+    plan = plan_of(blueprint_of(toy), lambda e: e.Muon.pt)
+    assert Reading(partition_of(toy), plan).events().fields == ["Muon"]
+
+
+def test_each_branch_is_read_once(toy: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = uproot.TBranch.array
+    monkeypatch.setattr(
+        uproot.TBranch, "array", lambda b, *a, **k: (read.append(b.name), real(b, *a, **k))[1]
+    )
+    plan = plan_of(blueprint_of(toy), selected)
+    selected(Reading(partition_of(toy), plan).events())
+    assert sorted(read) == sorted(plan.branches)
+
+
+def test_file_stays_open_between_partitions(toy: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    real = uproot.open
+    monkeypatch.setattr(uproot, "open", lambda path: (opened.append(path), real(path))[1])
+    plan = plan_of(blueprint_of(toy), lambda e: e.Muon.pt)
+    for start in range(0, 50, 10):
+        Reading(partition_of(toy, start, start + 10), plan).events()
+    assert len(opened) <= 1
+
+
+# ----------------------------------------------------------------------------- forms and plans
+
+_FORM = """
+import sys, json
+from coffea.nanoevents import NanoAODSchema
+from lazyana.data.inspect import inspect
+from lazyana.data.nanoevents import Blueprint
+(layout,) = inspect(sys.argv[1]).layouts.values()
+print(layout.signature, Blueprint(layout, NanoAODSchema).form.to_json())
+"""
+
+
+def test_form_is_the_same_in_every_process(toy: Catalog) -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", _FORM, partition_of(toy).url],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    blueprint = blueprint_of(toy)
+    assert found.pop() == f"{blueprint.layout.signature} {blueprint.form.to_json()}\n"
+
+
+def test_plan_travels(toy: Catalog) -> None:
+    plan = plan_of(blueprint_of(toy), selected)
+    assert plan.parsed_form  # derived, and not shipped
+    payload = pickle.dumps(plan)
+    assert len(payload) < len(plan.form) + 20_000
+    again = pickle.loads(payload)
+    assert again == plan
+    assert "parsed_form" not in vars(again)
+    part = partition_of(toy, 0, 20)
+    one, other = (Reading(part, each).events().Muon.pt.to_list() for each in (plan, again))
+    assert one == other
+
+
+def test_small_plan_is_small(dy: Catalog) -> None:
+    plan = plan_of(blueprint_of(dy), lambda e: e.MET.pt)
+    assert len(pickle.dumps(plan)) < 10_000
+
+
+def test_blueprint_travels_without_what_is_derived(toy: Catalog) -> None:
+    blueprint = blueprint_of(toy)
+    assert blueprint.form
+    again = pickle.loads(pickle.dumps(blueprint))
+    assert again == blueprint
+    assert set(vars(again)) == {"layout", "schema"}
+
+
+def test_recordings_are_told_apart(toy: Catalog) -> None:
+    blueprint = blueprint_of(toy)
+    one, other = blueprint.record(), blueprint.record()
+    assert one.name != other.name
+    assert one.npartitions == 1
+
+
+def test_recording_has_nothing_to_compute(toy: Catalog) -> None:
+    with pytest.raises(LazyValueError, match="la.compute"):
+        blueprint_of(toy).record().Muon.pt.compute()
+
+
+def test_branch_that_is_missing(real_data: Path) -> None:
+    catalog = inspect(real_data / "nanoaod" / "missing_luminosityBlock.root")
+    blueprint, part = blueprint_of(catalog), partition_of(catalog)
+    events = blueprint.record()
+    with pytest.raises(ColumnError, match="luminosityBlock"):
+        _ = events.luminosityBlock
+    plan = plan_of(blueprint, lambda e: (e.Muon.pt, e.run))
+    mine = Reading(part, plan).events()
+    with uproot.open(part.url) as file:
+        assert mine.Muon.pt.to_list() == file["Events/Muon_pt"].array().tolist()
+        assert mine.run.to_list() == file["Events/run"].array().tolist()
+
+
+@pytest.mark.parametrize("schema", [NanoAODSchema, BaseSchema])
+def test_schemas(schema: Any) -> None:
+    assert check_schema(schema) is schema
+
+
+@pytest.mark.parametrize("schema", ["NanoAODSchema", None, dict, NanoAODSchema.behavior])
+def test_not_a_schema(schema: Any) -> None:
+    with pytest.raises(InputTypeError, match="not a coffea schema class: give the class itself"):
+        check_schema(schema)
+
+
+# ----------------------------------------------------------------------- files that change
+
+
+@pytest.fixture
+def copy(toy: Catalog, tmp_path: Path) -> Path:
+    target = tmp_path / "copy.root"
+    shutil.copy(partition_of(toy).url, target)
+    return target
+
+
+def reading_of(path: Path, toy: Catalog, *, keep_open: bool) -> Reading:
+    catalog = inspect(path)
+    reading = Reading(partition_of(catalog), plan_of(blueprint_of(toy), lambda e: e.Muon.pt))
+    if keep_open:
+        reading.events()
+    return reading
+
+
+keep_open = pytest.mark.parametrize("keep_open", [True, False])
+
+
+@keep_open
+def test_file_replaced(
+    keep_open: bool, copy: Path, toy: Catalog, toy_files: dict[str, Any]
+) -> None:
+    reading = reading_of(copy, toy, keep_open=keep_open)
+    shutil.copy(list(toy_files["TTTo2L2Nu"]["files"])[1], copy)
+    with pytest.raises(FileError, match=rf"{copy} was replaced since it was inspected"):
+        reading.events()
+    assert len(reading_of(copy, toy, keep_open=keep_open).events()) > 0
+
+
+@keep_open
+def test_file_deleted(keep_open: bool, copy: Path, toy: Catalog) -> None:
+    reading = reading_of(copy, toy, keep_open=keep_open)
+    copy.unlink()
+    with pytest.raises(FileError, match=rf"no file {copy}"):
+        reading.events()
+
+
+@keep_open
+def test_file_cut_short(keep_open: bool, copy: Path, toy: Catalog) -> None:
+    reading = reading_of(copy, toy, keep_open=keep_open)
+    os.truncate(copy, copy.stat().st_size - 100)
+    with pytest.raises(FileError, match=rf"{copy} is cut short: it has \d+ of \d+ bytes"):
+        reading.events()
+
+
+def test_damaged_branch_is_named(copy: Path, toy: Catalog) -> None:
+    reading = reading_of(copy, toy, keep_open=False)
+    with uproot.open(copy) as file:
+        branch = file["Events/Muon_pt"]
+        starts = [int(branch.member("fBasketSeek")[i]) for i in range(branch.num_baskets)]
+    with copy.open("r+b") as raw:
+        for start in starts:
+            raw.seek(start + 60)
+            raw.write(b"\xff" * 40)
+    message = rf"Branch 'Muon_pt', entries 0-\d+ of {re.escape(str(copy))}, cannot be read"
+    with pytest.raises(FileError, match=message):
+        reading.events()
+
+
+def test_never_a_short_read(copy: Path, toy: Catalog) -> None:
+    reading = reading_of(copy, toy, keep_open=False)
+    whole = reading.partition
+    (info,) = inspect(copy).files["copy"]
+    longer = Partition(
+        0, "x", 0, whole.url, whole.tree, whole.uuid, info.entries - 5, info.entries + 5
+    )
+    with pytest.raises(FileError, match="has 5 entries instead of 10"):
+        Reading(longer, reading.plan).events()

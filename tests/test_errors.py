@@ -1,0 +1,85 @@
+"""Errors: ours, and at the same time the standard ones."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from lazyana import errors
+from lazyana.errors import LazyanaError, did_you_mean
+
+KINDS = {
+    "ColumnError": (AttributeError, KeyError),
+    "FrameMismatchError": (ValueError,),
+    "InputError": (ValueError,),
+    "InputTypeError": (TypeError,),
+    "LazyValueError": (TypeError,),
+    "FileError": (OSError,),
+    "OutputExistsError": (FileExistsError,),
+    "ExecutorError": (ValueError,),
+    "RunError": (RuntimeError,),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_is_the_matching_standard_error(name: str) -> None:
+    kind = getattr(errors, name)
+    assert issubclass(kind, LazyanaError)
+    for standard in KINDS[name]:
+        with pytest.raises(standard, match="wrong thing"):
+            raise kind("the wrong thing")
+
+
+def all_errors() -> list[type[LazyanaError]]:
+    found = vars(errors).values()
+    return [kind for kind in found if isinstance(kind, type) and issubclass(kind, LazyanaError)]
+
+
+@pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
+def test_message_is_shown_as_written_and_survives_pickling(kind: type[LazyanaError]) -> None:
+    error = kind("There is no 'x'.")
+    assert str(error) == "There is no 'x'."
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+
+
+def test_tree_on_top_of_the_module_is_complete() -> None:
+    for kind in all_errors():
+        assert kind.__name__ in str(errors.__doc__)
+
+
+def test_missing_column_is_a_missing_attribute() -> None:
+    class Collection:
+        def __getattr__(self, name: str) -> None:
+            raise errors.ColumnError(name)
+
+    assert not hasattr(Collection(), "pt")
+    assert getattr(Collection(), "pt", 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "choices", "suggestion"),
+    [
+        ("ptt", ["eta", "pt"], " Did you mean 'pt'?"),
+        ("pT", ["pt"], " Did you mean 'pt'?"),
+        ("met", ["Jet", "MET"], " Did you mean 'MET' or 'Jet'?"),
+        ("Muons", ["Electron", "Muon"], " Did you mean 'Muon'?"),
+        ("file", ["files", "files"], " Did you mean 'files'?"),
+        ("x", ["pt", "eta"], ""),
+        ("pt", [], ""),
+        ("", ["pt"], ""),
+    ],
+)
+def test_suggestion(word: str, choices: list[str], suggestion: str) -> None:
+    assert did_you_mean(word, iter(choices)) == suggestion
+
+
+def test_at_most_three_suggestions() -> None:
+    text = did_you_mean("HLT_IsoMu", [f"HLT_IsoMu{i}" for i in range(20, 30)])
+    assert text.count("HLT_") == 3
+
+
+def test_names_that_differ_in_case_only_are_both_suggested() -> None:
+    assert did_you_mean("DYjets", ["DYJets", "dyjets"]) == " Did you mean 'DYJets' or 'dyjets'?"
