@@ -34,9 +34,9 @@ from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 import lazyana as la
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.inspect import Catalog, inspect
+from lazyana.data.partitions import partitions_of
 from lazyana.data.toy import write_dataset
 from lazyana.engine.job import Job, Work
-from lazyana.data.partitions import partitions_of
 from lazyana.frame.compute import make_plan
 from lazyana.plan import build, passes
 
@@ -76,7 +76,7 @@ def catalog_of(file: Path, datasets: int, entries: int | None = None) -> Catalog
             for i, name in enumerate(names)
         )
     )
-    return Catalog(fileset, {name: (info,) for name in names}, one.layouts)
+    return Catalog(fileset, dict.fromkeys(names, (info,)), one.layouts)
 
 
 def analysis(catalog: Catalog) -> Any:
@@ -202,7 +202,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeat", type=int, default=5, help="calls a median is taken of")
-    parser.add_argument("--systematics", type=int, default=40, help="shape systematics, up and down")
+    parser.add_argument(
+        "--systematics", type=int, default=40, help="shape systematics, up and down"
+    )
     parser.add_argument("--partitions", type=int, default=100_000, help="partitions of the big job")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     options = parser.parse_args()

@@ -31,6 +31,8 @@ autodoc_typehints_description_target = "documented_params"
 autodoc_default_options = {"show-inheritance": True}
 autosummary_generate = False
 python_use_unqualified_type_names = True
+# Attributes such as `datasets` are listed by several classes, and link to none of them.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = f"lazyana {release}"

@@ -82,7 +82,8 @@ def run(page: Path, folder: Path) -> Iterator[Block]:
         printed = io.StringIO()
         with chdir(folder), redirect_stdout(printed):
             exec(code, namespace)
-        lines = [line.rstrip() for line in printed.getvalue().splitlines()]
+        here = printed.getvalue().replace(f"{folder}/", "")
+        lines = [line.rstrip() for line in here.splitlines()]
         yield Block(match.start(), match["shown"], "\n".join(lines) + "\n" if lines else "")
 
 

@@ -1,9 +1,12 @@
 """Train a classifier on saved columns, batch by batch.
 
-Needs pyarrow and numpy only. The directory is one that ``events.columns(path, {...})`` wrote; it is
+Training needs pyarrow and numpy only. The directory is one that ``events.columns(path, {...})`` wrote; it is
 never held in memory as a whole, so it may be larger than that::
 
-    python examples/train_classifier.py results/columns
+    lazyana demo --output zmumu
+    python examples/train_classifier.py zmumu/columns
+
+Without the directory ``zmumu/columns`` and without an argument, a small one is made first.
 
 The classifier is a logistic regression on the columns and their squares and products. Its
 likelihood is maximised with Newton steps; each step sums gradient and curvature over all batches,
@@ -29,6 +32,7 @@ Array = npt.NDArray[np.float64]
 # not the mass, so that a cut on the score leaves the shape of the Z peak alone
 FEATURES = "ptll,muon1_pt,muon2_pt,njets,met"
 KEPT_APART = 3  # every third row
+DEFAULT = Path("zmumu/columns")
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,29 @@ def roc_auc(score: Array, weight: Array, truth: Array) -> float:
     return float(np.sum(signal * below) / norm) if norm > 0 else float("nan")
 
 
+def make_columns(path: Path) -> None:
+    """A small directory of columns: two muons in simulation, the names those of the demo."""
+    import awkward as ak
+
+    import lazyana as la
+    from lazyana.data.toy import write_sample
+
+    print(f"There is no {path}: making a sample and columns in {path.parent} first.")
+    fileset = write_sample(path.parent / "sample", events=10_000, overwrite=True)
+    events = la.open({name: fileset[name] for name in ("DYJetsToLL", "TTTo2L2Nu")})
+    events = events.weight("genWeight", events.genWeight)
+    events = events.filter(two_muons=ak.num(events.Muon) == 2)
+    first, second = events.Muon[:, 0], events.Muon[:, 1]
+    features = {
+        "ptll": (first + second).pt,
+        "muon1_pt": first.pt,
+        "muon2_pt": second.pt,
+        "njets": ak.sum(events.Jet.pt > 30, axis=1),
+        "met": events.MET.pt,
+    }
+    la.compute(events.columns(path, features))
+
+
 def open_directory(arguments: argparse.Namespace) -> Columns:
     """Find the columns, or say what is missing."""
     path = arguments.directory
@@ -183,7 +210,7 @@ def open_directory(arguments: argparse.Namespace) -> Columns:
 def main() -> None:
     """Train, and print how well the two datasets are told apart."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("directory", nargs="?", type=Path, default=Path("results/columns"))
+    parser.add_argument("directory", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--signal", default="DYJetsToLL", help="dataset to select")
     parser.add_argument("--background", default="TTTo2L2Nu", help="dataset to reject")
     parser.add_argument("--features", default=FEATURES, help="columns, separated by commas")
@@ -191,6 +218,8 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=10, help="most passes through the data")
     arguments = parser.parse_args()
 
+    if arguments.directory == DEFAULT and not DEFAULT.exists():
+        make_columns(DEFAULT)
     columns = open_directory(arguments)
     scale = measure(columns)
     coefficients = train(columns, scale, arguments.passes)

@@ -12,7 +12,7 @@
     ├── OutputExistsError    (FileExistsError)           an output that would be overwritten
     ├── OutputError          (KeyError, IndexError)      an output that is not in a result
     ├── ExecutorError        (ValueError)                no such executor, or it cannot be reached
-    └── RunError             (RuntimeError)              something went wrong while events were processed
+    └── RunError             (RuntimeError)              something failed in processing events
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.integration
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")  # a page shows what it leads to
 @pytest.mark.parametrize("page", docs.PAGES)
 def test_python_blocks_run_and_print_what_is_shown(
     page: str, tmp_path: Path, request: pytest.FixtureRequest

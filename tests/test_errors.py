@@ -17,6 +17,7 @@ KINDS = {
     "LazyValueError": (TypeError,),
     "FileError": (OSError,),
     "OutputExistsError": (FileExistsError,),
+    "OutputError": (KeyError, IndexError),
     "ExecutorError": (ValueError,),
     "RunError": (RuntimeError,),
 }

@@ -52,20 +52,12 @@ def find_executor(
     ExecutorError
         No such executor, or options that it does not have.
     """
-    report = None if performance_report is None else str(performance_report)
-    if workers is not None and workers < 1:
-        msg = f"workers must be at least 1, not {workers}."
-        raise ExecutorError(msg)
+    report = _check_report(performance_report)
+    _check_workers(workers)
     if executor is None:
         executor = _active_client() or ("threads" if report is None else "distributed")
     if isinstance(executor, str) and executor in LOCAL:
-        if report is not None:
-            msg = (
-                f"A performance report is made by dask.distributed, not by {executor!r}: "
-                "use executor='distributed', a client or the address of a scheduler."
-            )
-            raise ExecutorError(msg)
-        return Local(executor, workers)
+        return _local(executor, workers, report)
     if isinstance(executor, str) and executor != "distributed" and "://" not in executor:
         msg = (
             f"There is no executor {executor!r}.{did_you_mean(executor, NAMES)} Choose one of "
@@ -81,6 +73,39 @@ def find_executor(
         "scheduler, or a distributed.Client."
     )
     raise ExecutorError(msg)
+
+
+def _local(kind: str, workers: int | None, report: str | None) -> Local:
+    if report is not None:
+        msg = (
+            f"A performance report is made by dask.distributed, not by {kind!r}: "
+            "use executor='distributed', a client or the address of a scheduler."
+        )
+        raise ExecutorError(msg)
+    if kind == "sync" and workers not in (None, 1):
+        msg = f"executor='sync' runs in one thread: use 'threads' for {workers} workers."
+        raise ExecutorError(msg)
+    return Local(kind, workers)
+
+
+def _check_workers(workers: Any) -> None:
+    if workers is None:
+        return
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        msg = f"workers must be a whole number, not {workers!r}."
+        raise ExecutorError(msg)
+    if workers < 1:
+        msg = f"workers must be at least 1, not {workers}."
+        raise ExecutorError(msg)
+
+
+def _check_report(path: str | Path | None) -> str | None:
+    if path is None:
+        return None
+    if Path(path).is_dir():
+        msg = f"performance_report={str(path)!r} is a folder: name the file, e.g. report.html."
+        raise ExecutorError(msg)
+    return str(path)
 
 
 def _active_client() -> Any:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import pickle
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,6 +16,7 @@ import cloudpickle
 
 from lazyana.data.nanoevents import Reading
 from lazyana.data.partitions import Partition
+from lazyana.errors import LazyanaError, RunError
 from lazyana.plan.program import Program
 from lazyana.sinks.base import NOMINAL, Place
 
@@ -39,16 +44,31 @@ class Partial:
 
 
 class Shipped:
-    """A program on its way to workers: pickled once, unpickled once in each process."""
+    """A program on its way to workers: pickled once, unpickled once in each process that runs it.
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    Where it only passes through, such as a scheduler, it stays the bytes it arrived as.
+    """
 
-    @cached_property
+    def __init__(self, program: Program | None = None, payload: bytes | None = None) -> None:
+        self._program = program
+        self._payload = payload
+        self._lock = threading.Lock()
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        with self._lock:
+            if self._program is None:
+                self._program = cloudpickle.loads(self._payload)
+            return self._program
+
+    @property
     def payload(self) -> bytes:
         """The program, pickled."""
-        payload: bytes = cloudpickle.dumps(self.program)
-        return payload
+        with self._lock:
+            if self._payload is None:
+                self._payload = cloudpickle.dumps(self._program)
+            return self._payload
 
     @cached_property
     def digest(self) -> str:
@@ -57,20 +77,22 @@ class Shipped:
 
     def __reduce__(self) -> Any:
         """Travel as bytes."""
-        return _arrived, (self.digest, self.payload)
+        return arrived, (self.digest, self.payload)
 
 
 _arrivals: dict[str, Shipped] = {}
+_arriving = threading.Lock()
+_REMEMBERED = 16
 
 
-def _arrived(digest: str, payload: bytes) -> Shipped:
-    if digest not in _arrivals:
-        shipped = Shipped(cloudpickle.loads(payload))
-        shipped.payload, shipped.digest = payload, digest  # type: ignore[misc]
+def arrived(digest: str, payload: bytes) -> Shipped:
+    """The program of that name in this process, however often it arrives."""
+    with _arriving:
+        shipped = _arrivals.pop(digest, None) or Shipped(payload=payload)
         _arrivals[digest] = shipped
-        while len(_arrivals) > 16:
+        while len(_arrivals) > _REMEMBERED:
             del _arrivals[next(iter(_arrivals))]
-    return _arrivals[digest]
+        return shipped
 
 
 @dataclass(frozen=True)
@@ -101,16 +123,20 @@ class Job:
         One for each group of datasets.
     fan_in
         How many partial results one merge task takes.
+    token
+        Makes the keys differ from those of any other job on the same scheduler, which would
+        otherwise take one for the other.
     """
 
     name: str
     works: tuple[Work, ...]
     fan_in: int = 8
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
 
     @property
-    def key(self) -> str:
+    def key(self) -> Any:
         """Key of the final result."""
-        return f"{self.name}/result"
+        return self._key("result")
 
     @property
     def partitions(self) -> int:
@@ -122,7 +148,14 @@ class Job:
         """Number of events in all partitions."""
         return sum(partition.entries for work in self.works for partition in work.partitions)
 
-    def graph(self, task: Callable[[Shipped, Partition], Partial] | None = None) -> dict[Any, Any]:
+    def tasks(self) -> Iterator[tuple[Any, int, Partition]]:
+        """Key, position of the work, and partition of each task that runs a program."""
+        for number, work in enumerate(self.works):
+            group = self._group("partition", number)
+            for position, partition in enumerate(work.partitions):
+                yield (group, position), number, partition
+
+    def graph(self, task: Callable[[Any, Partition], Partial] | None = None) -> dict[Any, Any]:
         """The dask graph: a plain dictionary of tasks.
 
         Parameters
@@ -137,18 +170,32 @@ class Job:
             order depends on nothing but the partitions.
         """
         graph: dict[Any, Any] = {}
-        roots: list[Any] = []
-        for number, work in enumerate(self.works):
-            program = f"{self.name}/program-{number}"
+        programs = [self._key("program", number) for number in range(len(self.works))]
+        leaves: list[list[Any]] = [[] for _ in self.works]
+        for program, work in zip(programs, self.works, strict=True):
             graph[program] = Shipped(work.program)
-            leaves: list[Any] = []
-            for partition in work.partitions:
-                key = (f"{self.name}/partition", partition.number)
-                graph[key] = (task or run_partition, program, partition)
-                leaves.append(key)
-            roots.extend(_merge_tree(graph, leaves, program, number, self.fan_in))
+        for key, number, partition in self.tasks():
+            graph[key] = (task or run_partition, programs[number], partition)
+            leaves[number].append(key)
+        roots: list[Any] = []
+        for number, keys in enumerate(leaves):
+            group = self._group("merge", number)
+            roots.extend(_merge_tree(graph, keys, programs[number], group, self.fan_in))
         graph[self.key] = (unite, roots)
         return graph
+
+    def _key(self, what: str, number: int = 0) -> Any:
+        return (self._group(what, number), 0)
+
+    def _group(self, what: str, number: int) -> str:
+        # Dashboards show what is before the first dash that no word follows. The number keeps
+        # the groups of dask small and apart: it queues the tasks of a group, instead of giving
+        # all to the workers at once, only if they depend on fewer than five others.
+        name = _UNREADABLE.sub("_", self.name) or "lazyana"
+        return f"{name}/{what}-{number}-{self.token}"
+
+
+_UNREADABLE = re.compile(r"[^\w.+=:@]+")
 
 
 def run_partition(shipped: Shipped, partition: Partition) -> Partial:
@@ -165,6 +212,11 @@ def run_partition(shipped: Shipped, partition: Partition) -> Partial:
     -------
     Partial
         The states of all outputs.
+
+    Raises
+    ------
+    FileError, RunError
+        Naming the file and the entries.
     """
     program = shipped.program
     if program.read is None:
@@ -179,7 +231,7 @@ def run_partition(shipped: Shipped, partition: Partition) -> Partial:
         partition.stop,
     )
     reading = Reading(partition, program.read)
-    states = program.run(reading.events(), place)
+    states = program.run(_read(reading), place)
     for branch in reading.extra_branches:
         place.note(f"branch {branch} read although the plan did not foresee it", 1)
     return Partial(
@@ -187,6 +239,23 @@ def run_partition(shipped: Shipped, partition: Partition) -> Partial:
         {place.dataset: (1, partition.entries)},
         place.notes,
     )
+
+
+def run_away(shipped: Any, partition: Partition) -> Partial:
+    """Run a program over one partition in another process than the user's.
+
+    Raises
+    ------
+    FileError, RunError
+        As `run_partition` does; without the exception that caused it if that cannot be pickled,
+        since then neither would arrive. The message tells of both.
+    """
+    try:
+        return run_partition(shipped, partition)
+    except LazyanaError as error:
+        if not all(map(_travels, _causes(error))):
+            error.__cause__ = error.__context__ = None
+        raise
 
 
 def merge(shipped: Shipped, partials: Sequence[Partial]) -> Partial:
@@ -209,16 +278,47 @@ def unite(partials: Sequence[Partial]) -> Partial:
     return Partial(states, _add_tallies(partials), _add_notes(partials))
 
 
+def _read(reading: Reading) -> Any:
+    try:
+        return reading.events()
+    except LazyanaError:
+        raise
+    except Exception as error:
+        where = reading.partition
+        msg = (
+            f"Entries {where.start}-{where.stop} of {where.url} cannot be read: "
+            f"{type(error).__name__}: {error}"
+        )
+        raise RunError(msg) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _travels(error: BaseException) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True
+
+
 def _merge_tree(
-    graph: dict[Any, Any], keys: list[Any], program: str, number: int, fan_in: int
+    graph: dict[Any, Any], keys: list[Any], program: Any, group: str, fan_in: int
 ) -> list[Any]:
-    name = program.rpartition("/")[0]
     level = 0
     while len(keys) > 1:
         merged: list[Any] = []
         for start in range(0, len(keys), fan_in):
-            key = (f"{name}/merge", number, level, start // fan_in)
-            graph[key] = (merge, program, keys[start : start + fan_in])
+            some = keys[start : start + fan_in]
+            key = some[0]
+            if len(some) > 1:
+                key = (group, level, start // fan_in)
+                graph[key] = (merge, program, some)
             merged.append(key)
         keys, level = merged, level + 1
     return keys

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
-import dask
 from dask.callbacks import Callback
 from dask.local import get_sync
 from dask.multiprocessing import get as get_processes
+from dask.system import CPU_COUNT
 from dask.threaded import get as get_threads
 
-from lazyana.engine.job import Job, Partial, Shipped, _arrived
+from lazyana.engine.job import Job, Partial, Shipped, arrived, run_away
 from lazyana.engine.progress import Watcher
+from lazyana.errors import RunError
 from lazyana.plan.program import Program
 
 
@@ -45,69 +51,127 @@ class Local:
 
         Raises
         ------
+        RunError
+            A worker process that ended before its work did.
         KeyboardInterrupt
-            When the user stops it; nothing goes on behind.
+            When the user stops it. Threads finish the partitions they are at, processes end at
+            once; nothing goes on behind.
         """
-        graph = job.graph()
-        sizes = {
-            (f"{job.name}/partition", partition.number): partition.entries
-            for work in job.works
-            for partition in work.partitions
-        }
-        with _Report(sizes, watcher), dask.config.set(scheduler=None):
-            return self._get(graph, job.key)
+        # Handed over instead of registered: what is registered is for every computation of this
+        # process, and jobs may run side by side. The user's own stay in use.
+        callbacks = [*Callback.active, _Report(job, watcher)._callback]
+        result: Partial
+        if self.kind == "sync":
+            result = get_sync(job.graph(), job.key, callbacks=callbacks)
+        elif self.kind == "threads":
+            with _threads(self._workers) as threads:
+                result = get_threads(job.graph(), job.key, pool=threads, callbacks=callbacks)
+        else:
+            result = self._run_processes(job, callbacks)
+        return result
 
     @property
     def _workers(self) -> int:
-        return self.workers or os.cpu_count() or 1
+        return self.workers or CPU_COUNT
 
-    def _get(self, graph: dict[Any, Any], key: str) -> Partial:
-        get: Callable[..., Any]
-        if self.kind == "sync":
-            result: Partial = get_sync(graph, key)
-            return result
-        if self.kind == "threads":
-            threads = ThreadPoolExecutor(self._workers, thread_name_prefix="lazyana")
-            try:
-                result = get_threads(graph, key, pool=threads)
-            except BaseException:
-                threads.shutdown(wait=True, cancel_futures=True)
-                raise
-            threads.shutdown()
-            return result
-        return self._get_processes(graph, key)
-
-    def _get_processes(self, graph: dict[Any, Any], key: str) -> Partial:
+    def _run_processes(self, job: Job, callbacks: list[Any]) -> Partial:
         # Programs go to each process once, when it starts; the graph only names them.
-        shipped = {name: node for name, node in graph.items() if isinstance(node, Shipped)}
+        graph = job.graph(run_away)
+        shipped = {key: node for key, node in graph.items() if isinstance(node, Shipped)}
         payloads = {node.digest: node.payload for node in shipped.values()}
-        light = {**graph, **{name: Known(node.digest) for name, node in shipped.items()}}
-        processes = ProcessPoolExecutor(
-            self._workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_receive,
-            initargs=(payloads,),
-        )
+        graph.update({key: Known(node.digest) for key, node in shipped.items()})
         try:
-            result: Partial = get_processes(light, key, pool=processes, chunksize=1)
-        except BaseException:
-            _stop(processes)
-            raise
-        processes.shutdown()
+            with _processes(self._workers, payloads) as pool:
+                result: Partial = get_processes(
+                    graph,
+                    job.key,
+                    pool=pool,
+                    chunksize=1,
+                    callbacks=callbacks,
+                    optimize_graph=False,  # a fused task is no longer known by its key
+                )
+        except BrokenProcessPool as error:
+            msg = (
+                "A worker process ended before its work did. Most often it ran out of memory: use "
+                "a smaller partition_size or fewer workers. A script that uses processes must "
+                "start them below `if __name__ == '__main__':`."
+            )
+            raise RunError(msg) from error
         return result
 
 
-class _Report(Callback):  # type: ignore[misc]
+class _Report(Callback):
     """Tells the watcher of partitions that are done."""
 
-    def __init__(self, sizes: Mapping[Any, int], watcher: Watcher) -> None:
-        super().__init__()
-        self._sizes = sizes
+    def __init__(self, job: Job, watcher: Watcher) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._sizes = {key: partition.entries for key, _, partition in job.tasks()}
         self._watcher = watcher
 
     def _posttask(self, key: Any, *_: Any) -> None:
         if key in self._sizes:
             self._watcher.done(self._sizes[key])
+
+
+@contextlib.contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="lazyana")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _processes(workers: int, payloads: Mapping[str, bytes]) -> Iterator[ProcessPoolExecutor]:
+    context = _Context()
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_receive, initargs=(payloads,)
+    )
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        # What they do is of no use any more.
+        pool.shutdown(wait=False, cancel_futures=True)
+        context.stop()
+        raise
+
+
+class _Context(SpawnContext):
+    """Starts worker processes, and knows all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[_Worker] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        """A worker process, yet to be started."""
+        worker = _Worker(*args, **kwargs)
+        self._started.append(worker)
+        return worker
+
+    def stop(self) -> None:
+        """End all at once, those too that an interrupt kept from being handed to the pool."""
+        running = [worker for worker in self._started if worker.ident is not None]
+        for worker in running:
+            worker.terminate()
+        for worker in running:
+            worker.join()
+
+
+class _Worker(SpawnProcess):
+    """A process that Ctrl-C does not reach: the one that started it decides."""
+
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):
+            super().start()
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Known:
@@ -126,15 +190,14 @@ _received: dict[str, Shipped] = {}
 
 
 def _receive(payloads: Mapping[str, bytes]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for digest, payload in payloads.items():
-        _received[digest] = _arrived(digest, payload)
+        _received[digest] = arrived(digest, payload)
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the processes at once: what they do is of no use any more."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()
+def _end_with_parent() -> None:
+    """A killed parent stops nothing itself, and the pool's queue would wait for it for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -82,7 +82,7 @@ def watch(title: str, partitions: int, *, show: bool | None) -> Iterator[Watcher
     )
 
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("partitions"),

@@ -8,16 +8,18 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import awkward as ak
 import dask_awkward as dak
 
-from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
+from lazyana.data.nanoevents import LABEL_FIELD
+from lazyana.errors import ColumnError, InputError, InputTypeError, RunError, did_you_mean
 from lazyana.frame.group import Level
 from lazyana.frame.state import Factor, Keep
 from lazyana.plan.build import HERE, Call, Request
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.cutflow import ALL_EVENTS, Stages
 from lazyana.sinks.entries import check_column
-from lazyana.sinks.histogram import Histogram
+from lazyana.sinks.histogram import GROUPING, Histogram
 from lazyana.sinks.sums import Sum
 from lazyana.sinks.weights import CategoryMasks, FactorShape, WeightMatrix
 
@@ -192,7 +194,7 @@ def book_columns(
         only_categories=only,
         **options,
     )
-    sink.schema(*(column._meta for column in columns.values()))  # noqa: SLF001  (refuses types)
+    sink.schema(*(column._meta for column in columns.values()))  # refuses types
     weights = weights_at(frame, keep.weight_variations)
     args = (weights, membership_at(frame), *columns.values())
     return _output(frame, sink, args, keep.shape_variations)
@@ -218,7 +220,11 @@ def book_cutflow(frame: Events) -> Output:
         _weights(frame, state.factors[:count], level)
         for level, count in zip(levels, known, strict=True)
     ]
-    masks = [level.mask for level in levels[1:]]
+    # What is counted is the mask itself, which no selection has compared with the events.
+    masks = [
+        dak.map_partitions(SameLength(level.cut), level.mask, _every_event(frame, level.parent))
+        for level in levels[1:]
+    ]
     args = (membership_at(frame), *masks, *weights)
     return _output(frame, sink, args, state.shape_variations)
 
@@ -257,6 +263,35 @@ def membership_at(frame: Events) -> Call | None:
     return Call("categories", CategoryMasks(categories.names, parts), tuple(columns))
 
 
+def _every_event(frame: Events, level: Level | None) -> dak.Array:
+    """A column that is read from no file, to know how many events there are at a level."""
+    group = frame._group
+    return group.select(group.stored(LABEL_FIELD), group.all_events, level or group.all_events)
+
+
+@dataclass(frozen=True)
+class SameLength:
+    """Hands a mask on if it has a value for each event.
+
+    Attributes
+    ----------
+    cut
+        Name of the cut, for messages.
+    """
+
+    cut: str
+
+    def __call__(self, mask: ak.Array, events: ak.Array) -> ak.Array:
+        """The mask, shape ``(events,)``."""
+        if ak.backend(mask) != "typetracer" and len(mask) != len(events):
+            msg = (
+                f"The mask of filter {self.cut!r} has {len(mask)} entries for {len(events)} "
+                "events: it must come from the frame it filters."
+            )
+            raise RunError(msg)
+        return mask
+
+
 def _weights(frame: Events, factors: tuple[Factor, ...], level: Level) -> Call | None:
     return _matrix(frame, factors, level) if factors else None
 
@@ -268,9 +303,7 @@ def _matrix(frame: Events, factors: tuple[Factor, ...], level: Level) -> Call:
         for factor in factors
         for value in (factor.nominal, *(value for _, value in factor.shifts))
     ]
-    like = None
-    if level.parent is not None and level.mask is not None:
-        like = group.select(level.mask, level.parent, level)
+    like = None if level.parent is None else _every_event(frame, level)
     shape = tuple(FactorShape(factor.name, factor.labels, factor.nan) for factor in factors)
     return Call("weights", WeightMatrix(shape), (HERE, like, *columns))
 
@@ -290,8 +323,9 @@ def _axis_names(axes: tuple[Any, ...]) -> tuple[str, ...]:
         if not getattr(axis, "name", ""):
             msg = f"Axis {number} ({axis!r}) has no name: give it one, name='mll'."
             raise InputError(msg)
-        if axis.name in HIST_OPTIONS:
-            msg = f"An axis cannot be called {axis.name!r}, an option of events.hist: rename it."
+        if axis.name in (*HIST_OPTIONS, *GROUPING):
+            why = "every histogram has one" if axis.name in GROUPING else "an option of events.hist"
+            msg = f"An axis cannot be called {axis.name!r}, {why}: give it another name."
             raise InputError(msg)
     return tuple(axis.name for axis in axes)
 

@@ -76,7 +76,8 @@ def same_kind(what: str, nominal: dak.Array, value: dak.Array) -> None:
         A column of another kind.
     """
     mine, other = nominal._meta, value._meta
-    if mine.ndim != other.ndim or bool(mine.fields) != bool(other.fields):
+    differ = mine.ndim != other.ndim or bool(mine.fields) != bool(other.fields)
+    if differ or _is_text(mine) != _is_text(other):
         msg = f"{what} has type {_short(other)}, but the column has type {_short(mine)}."
         raise InputTypeError(msg)
     lost = sorted(set(mine.fields) - set(other.fields))
@@ -125,6 +126,10 @@ def _dtype(meta: ak.Array) -> Any:
     while hasattr(layout, "content"):
         layout = layout.content
     return getattr(layout, "dtype", None)
+
+
+def _is_text(meta: ak.Array) -> bool:
+    return meta.layout.purelist_parameter("__array__") in ("string", "bytestring")
 
 
 def _short(meta: ak.Array) -> str:

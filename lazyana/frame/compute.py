@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -166,15 +167,23 @@ def graph_for_dask(graph: Any) -> dict[Any, Any]:
         for item in _arguments(task)
         if isinstance(item, Marked)
     ]
-    plan = make_plan(dict(marked))
+    outputs = dict(marked)
+    groups = dict.fromkeys(output.group.name for output in outputs.values())
+    prefix = next(iter(groups)) if len(groups) == 1 else "lazyana"
+    # A scheduler keeps results by key: no two jobs may share one.
+    plan = make_plan(outputs, name=f"{prefix}-{uuid.uuid4().hex}")
     _prepare(plan)
     result: dict[Any, Any] = plan.job.graph()
-    for position, (key, _) in enumerate(marked):
+    for position, key in enumerate(outputs):
         result[key] = (_Finisher(plan, position), plan.job.key)
     return result
 
 
 Output.planner = staticmethod(graph_for_dask)
+
+
+States = Mapping[tuple[str, str], Any]
+"""States of one output by (dataset, shape variation)."""
 
 
 class _Finisher:
@@ -185,9 +194,13 @@ class _Finisher:
         self._output = str(position)
 
     def __call__(self, partial: Partial) -> Any:
+        return self.value(_by_output(partial).get(self._output, {}))
+
+    def value(self, states: States) -> Any:
+        """The output's value, given its states."""
         return finish(
             [
-                Filled(sink, _states(partial, self._output, names), names)
+                Filled(sink, {key: s for key, s in states.items() if key[0] in names}, names)
                 for sink, names in self._parts
             ]
         )
@@ -214,13 +227,20 @@ def _record(group: Group, outputs: Sequence[tuple[str, Output]]) -> Program:
 def _check_paths(parts: Sequence[Sequence[Output]], names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for outputs, name in zip(parts, names, strict=True):
-        sink = outputs[0].sink
-        path = getattr(sink, "path", None)
+        path = getattr(outputs[0].sink, "path", None)
         if path is None:
             continue
-        if path in seen:
-            msg = f"Outputs {seen[path]!r} and {name!r} both write to {path}: choose two places."
-            raise InputError(msg)
+        for other, its_name in seen.items():
+            if path == other:
+                msg = f"Outputs {its_name!r} and {name!r} both write to {path}: choose two places."
+                raise InputError(msg)
+            inner, outer = max(path, other, key=len), min(path, other, key=len)
+            if inner.startswith(outer.rstrip("/") + "/"):
+                msg = (
+                    f"Outputs {its_name!r} and {name!r} write to {other} and {path}, one inside "
+                    "the other: choose two places side by side."
+                )
+                raise InputError(msg)
         seen[path] = name
 
 
@@ -234,15 +254,18 @@ def _prepare(plan: Plan) -> None:
 
 
 def _values(plan: Plan, partial: Partial) -> list[Any]:
-    return [_Finisher(plan, position)(partial) for position in range(len(plan.outputs))]
+    states = _by_output(partial)
+    return [
+        _Finisher(plan, position).value(states.get(str(position), {}))
+        for position in range(len(plan.outputs))
+    ]
 
 
-def _states(partial: Partial, output: str, datasets: Sequence[str]) -> dict[tuple[str, str], Any]:
-    return {
-        (dataset, label): state
-        for (name, dataset, label), state in partial.states.items()
-        if name == output and dataset in datasets
-    }
+def _by_output(partial: Partial) -> dict[str, States]:
+    found: dict[str, dict[tuple[str, str], Any]] = {}
+    for (output, dataset, label), state in partial.states.items():
+        found.setdefault(output, {})[dataset, label] = state
+    return dict(found)
 
 
 def _stamped(value: Any, provenance: Provenance) -> Any:
@@ -251,7 +274,8 @@ def _stamped(value: Any, provenance: Provenance) -> Any:
 
 
 def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunReport:
-    datasets = {}
+    datasets: dict[str, DatasetReport] = {}
+    sizes: dict[str, int] = {}
     for group, staged in zip(plan.groups, plan.stages, strict=True):
         read = staged["released"].read
         branches = () if read is None else read.branches
@@ -262,6 +286,9 @@ def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunR
                 for file in group.catalog.files[name]
                 for branch in branches
             )
+            # A dataset that was opened twice is read twice.
+            size += sizes.get(name, 0)
+            sizes[name] = size
             datasets[name] = DatasetReport(partitions, events, size)
     warnings = tuple(f"{note} ({count} times)" for note, count in sorted(partial.notes.items()))
     tasks = len(plan.job.graph())
@@ -269,10 +296,11 @@ def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunR
 
 
 def _provenance(plan: Plan, options: Mapping[str, Any]) -> Provenance:
-    programs = {
-        group.name: program_fingerprint(staged["released"])
-        for group, staged in zip(plan.groups, plan.stages, strict=True)
-    }
+    programs: dict[str, str] = {}
+    for group, staged in zip(plan.groups, plan.stages, strict=True):
+        same = sum(name.partition(" #")[0] == group.name for name in programs)
+        name = f"{group.name} #{same + 1}" if same else group.name
+        programs[name] = program_fingerprint(staged["released"])
     files = {
         name: [(file.url, file.uuid, file.entries) for file in group.catalog.files[name]]
         for group in plan.groups

@@ -15,7 +15,7 @@ from lazyana.data.nanoevents import LABEL_FIELD
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
 from lazyana.frame.checks import check_mask, check_name, copied, lazy, path_of, same_kind
 from lazyana.frame.group import Group, Level
-from lazyana.frame.labels import Labels, Metadata
+from lazyana.frame.labels import Labels, Metadata, without_label
 from lazyana.frame.outputs import Booking
 from lazyana.frame.state import (
     Categories,
@@ -40,7 +40,7 @@ class Events(Booking):
     Collections and branches are attributes (``events.Muon.pt``) or items
     (``events["Muon", "pt"]``): dask-awkward arrays with the methods of NanoEvents. Every method
     returns a new frame; nothing is read before `lazyana.compute`. Where a column is asked for, a
-    function of the frame may be given instead: ``events.filter(two=lambda e: ak.num(e.Muon) == 2)``.
+    function of the frame may be given: ``events.filter(two=lambda e: ak.num(e.Muon) == 2)``.
 
     Frames come from `lazyana.open` and `lazyana.apply`.
     """
@@ -63,7 +63,9 @@ class Events(Booking):
             return self._column(where)
         if isinstance(where, tuple) and where and all(isinstance(name, str) for name in where):
             column = self._column(where[0])
-            return column[where[1:]] if len(where) > 1 else column
+            for name in where[1:]:
+                column = column[name]
+            return column
         msg = (
             f"events[{type(where).__name__}] is not possible. Name a column, e.g. events['Muon', "
             "'pt']; select events with events.filter(name=mask); look at some with events.head(n)."
@@ -127,8 +129,7 @@ class Events(Booking):
     def array(self) -> Column:
         """All columns as one lazy record array, shape ``(events,)``, cross references included."""
         events = self._group.select(self._group.events, self._group.all_events, self._level)
-        # Also a copy: what is written into it in place stays there.
-        events = events[[name for name in events.fields if name != LABEL_FIELD]]
+        events = dak.map_partitions(without_label, events, label="events")
         for name in self._state.columns:
             events = ak.with_field(events, self._column(name), name)
         return events
@@ -339,9 +340,6 @@ class Events(Booking):
             the column, a column of other events.
         """
         check_name("systematic", systematic)
-        if not isinstance(shifts, Mapping) or not shifts:
-            msg = f"Systematic {systematic!r} shifts nothing: give {{column: {{'up': …, 'down': …}}}}."
-            raise InputTypeError(msg)
         names = self._shift_names(systematic, shifts)
         labels = dict(zip(names, labels_of_shifts(systematic, names), strict=True))
         self._check_new_labels(systematic, labels.values())
@@ -450,7 +448,10 @@ class Events(Booking):
                 )
                 raise InputError(msg)
 
-    def _shift_names(self, systematic: str, shifts: Mapping[Any, Any]) -> tuple[str, ...]:
+    def _shift_names(self, systematic: str, shifts: Any) -> tuple[str, ...]:
+        if not isinstance(shifts, Mapping) or not shifts:
+            msg = f"Systematic {systematic!r} shifts nothing: give {{column: {{'up': …}}}}."
+            raise InputTypeError(msg)
         names: tuple[str, ...] | None = None
         for column, values in shifts.items():
             if not isinstance(values, Mapping) or not values:
@@ -463,8 +464,8 @@ class Events(Booking):
                 check_name(f"shift of systematic {systematic!r}", shift)
             if names is not None and set(values) != set(names):
                 msg = (
-                    f"Systematic {systematic!r} shifts its columns differently: {sorted(names)} and "
-                    f"{sorted(values)}. Give every column a value for every shift."
+                    f"Systematic {systematic!r} shifts its columns differently: {sorted(names)} "
+                    f"and {sorted(values)}. Give every column a value for every shift."
                 )
                 raise InputError(msg)
             names = tuple(values) if names is None else names

@@ -11,6 +11,7 @@ import dask_awkward as dak
 import numpy as np
 
 from lazyana.data.fileset import Dataset
+from lazyana.data.nanoevents import LABEL_FIELD
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
 
 
@@ -123,6 +124,11 @@ class Labels:
 
     def _lookup(self, values: tuple[Any, ...]) -> dak.Array:
         return per_dataset(values, self._position)
+
+
+def without_label(events: ak.Array) -> ak.Array:
+    """Events without the field that says which dataset each is from."""
+    return ak.without_field(events, LABEL_FIELD) if LABEL_FIELD in events.fields else events
 
 
 def per_dataset(values: tuple[Any, ...], position: dak.Array) -> dak.Array:

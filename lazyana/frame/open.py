@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from coffea.nanoevents import NanoAODSchema
@@ -10,7 +10,7 @@ from coffea.nanoevents import NanoAODSchema
 from lazyana.data.fileset import FilesetLike
 from lazyana.data.inspect import Catalog, groups_of, inspect
 from lazyana.data.nanoevents import Blueprint, check_schema
-from lazyana.errors import InputError, InputTypeError
+from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.booking import Merged, Output
 from lazyana.frame.events import Events
 from lazyana.frame.group import Group
@@ -124,6 +124,12 @@ def _groups(
 ) -> list[Group]:
     checked = check_schema(schema)
     catalog = source if isinstance(source, Catalog) else inspect(source, tree=tree)
+    known = {key: None for one in catalog.fileset.datasets for key in one.metadata}
+    for name in keys:
+        if name not in known and name not in GROUP_BY:
+            hint, there = did_you_mean(str(name), known), ", ".join(known) or "none"
+            msg = f"No dataset has metadata {name!r} to group by.{hint} There are: {there}."
+            raise InputError(msg)
     found = groups_of(catalog, keys)
     groups = []
     for key, datasets in found.items():
@@ -140,7 +146,8 @@ def _frame(group: Group, name: str | None) -> Events:
 
 
 def _difference(first: Blueprint, second: Blueprint) -> str:
-    differ = sorted(set(first.layout.branches) ^ set(second.layout.branches))
+    one, two = first.layout.types, second.layout.types
+    differ = sorted(name for name in {*one, *two} if one.get(name) != two.get(name))
     more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
     names = f" ({', '.join(differ[:3])}{more})" if differ else ""
     return f"of different branches{names}"
@@ -157,6 +164,7 @@ def _merge(values: list[Any], groups: list[str], path: str) -> Any:
             for output in (value.outputs if isinstance(value, Merged) else (value,))
         )
         check_same_kind([output.sink for output in outputs])
+        _check_alike(outputs, where)
         return first if len(values) == 1 else Merged(outputs)
     if kinds == {"mapping"}:
         keys = dict.fromkeys(key for value in values for key in value)
@@ -172,15 +180,38 @@ def _merge(values: list[Any], groups: list[str], path: str) -> Any:
         if len({len(value) for value in values}) > 1:
             msg = f"The function returned lists of different lengths{where}: use dictionaries."
             raise InputError(msg)
-        return type(first)(
-            _merge(list(items), groups, f"{path}/{i}") for i, items in enumerate(zip(*values))
-        )
+        merged = [
+            _merge(list(items), groups, f"{path}/{i}" if path else str(i))
+            for i, items in enumerate(zip(*values, strict=True))
+        ]
+        return merged if isinstance(first, list) else tuple(merged)
     returned = ", ".join(f"{name}: {_kind(v)}" for name, v in zip(groups, values, strict=True))
     msg = (
         f"The function must return outputs (events.hist(...), events.cutflow(), …) in dictionaries "
         f"and lists, the same for all groups; it returned{where} {returned}."
     )
     raise InputTypeError(msg)
+
+
+def _check_alike(outputs: Sequence[Output], where: str) -> None:
+    """Refuse what could only fail when all events are processed.
+
+    Raises
+    ------
+    InputError
+        Histograms with different axes, columns written to different places or in other ways.
+    """
+    first = outputs[0]
+    for other in outputs[1:]:
+        for name in ("axes", "path", "flatten", "compression", "overwrite"):
+            one, two = (getattr(output.sink, name, None) for output in (first, other))
+            if one != two:
+                msg = (
+                    f"The {first.sink.kind}{where} has {name}={one!r} for {first.group.name!r} but "
+                    f"{name}={two!r} for {other.group.name!r}: outputs at one place are merged, so "
+                    "they must be alike. Give them different keys."
+                )
+                raise InputError(msg)
 
 
 def _kind(value: Any) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import dask_awkward as dak
+import numpy as np
 
 from lazyana.data.nanoevents import PartitionSource, Reading
 from lazyana.data.partitions import Partition, partitions_of
-from lazyana.errors import InputError
+from lazyana.errors import InputError, InputTypeError
 from lazyana.plan.build import Request, record, stages
 from lazyana.plan.lower import lower
 from lazyana.plan.program import SOURCE, Program, Ref, ordered
@@ -55,29 +56,32 @@ def head(frame: Events, number: int, columns: Mapping[str, Any] | None) -> ak.Ar
 
     Raises
     ------
-    InputError
-        A number below 1.
+    InputError, InputTypeError
+        A number below 1 or no number, or no columns.
     """
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        msg = f"head shows a number of events, not {number!r}: events.head(5)."
+        raise InputTypeError(msg)
     if number < 1:
-        msg = f"head shows at least 1 event, not {number!r}."
+        msg = f"head shows at least 1 event, not {number}."
         raise InputError(msg)
     group = frame._group
-    column = frame.array
+    column: Any = frame.array
     if columns is not None:
-        column = dak.zip(dict(columns), depth_limit=1)
+        column = _zipped(columns)
     sink = Show()
     request = Request("head", sink, (column,), ())
     program = stages(record(group.name, [request], {}), group.blueprint)["released"]
     if columns is None:
         program = program.replace(read=group.blueprint.everything())
-    window = number
+    files = partitions_of(group.catalog, group.names, max(group.entries, 1))
+    if not files:
+        return _empty(column)
+    first, window = files[0], number
     while True:
-        shown = [
-            _run(program, replace(partition, stop=min(partition.start + window, partition.stop)))
-            for partition in partitions_of(group.catalog, group.names, max(window, 1))[:1]
-        ]
-        found = shown[0] if shown else _empty(column)
-        if not shown or len(found) >= number or window >= min(group.entries, _FARTHEST):
+        stop = min(first.start + window, first.stop)
+        found = _run(program, replace(first, stop=stop))
+        if len(found) >= number or stop == first.stop or window >= _FARTHEST:
             return found[:number]
         window *= 10
 
@@ -98,13 +102,13 @@ def to_dask_awkward(frame: Events, partition_size: int) -> dak.Array:
         Reads only what is used of it.
     """
     group = frame._group
-    column = frame.array
+    column: Any = frame.array
     partitions = list(partitions_of(group.catalog, group.names, partition_size))
     if not partitions:
         msg = f"The files of {', '.join(group.names)} have no events at all."
         raise InputError(msg)
     source = PartitionSource(group.blueprint)
-    events = dak.from_map(source, partitions, label="nanoevents", meta=source.mock())
+    events: Any = dak.from_map(source, partitions, label="nanoevents", meta=source.mock())
     events._meta.attrs["@original_array"] = events
     values: dict[str, Any] = {SOURCE: events}
     for step in ordered(lower([column]), [column.name]):
@@ -116,7 +120,8 @@ def to_dask_awkward(frame: Events, partition_size: int) -> dak.Array:
             values[step.key] = step.function(*args, **kwargs)
             continue
         values[step.key] = dak.map_partitions(step.function, *args, label=step.title, **kwargs)
-    return values[column.name]
+    collection: dak.Array = values[column.name]
+    return collection
 
 
 def _run(program: Program, partition: Partition) -> ak.Array:
@@ -128,7 +133,14 @@ def _run(program: Program, partition: Partition) -> ak.Array:
     return states["head", NOMINAL]
 
 
-def _empty(column: dak.Array) -> ak.Array:
+def _zipped(columns: Mapping[str, Any]) -> Any:
+    if not columns:
+        msg = "head(number, columns) shows the columns named, and none is: {'pt': events.Muon.pt}."
+        raise InputError(msg)
+    return dak.zip(dict(columns), depth_limit=1)
+
+
+def _empty(column: Any) -> ak.Array:
     return ak.typetracer.length_zero_if_typetracer(column._meta)
 
 

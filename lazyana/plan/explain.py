@@ -141,7 +141,7 @@ class Explanation:
         if shutil.which("dot") is None:
             msg = (
                 f"{target.name} is drawn by graphviz's program dot, which is not installed: "
-                "install graphviz (apt-get install graphviz, conda install graphviz), or save a .dot file."
+                "install graphviz (apt-get or conda install graphviz), or save a .dot file."
             )
             raise InputError(msg)
         target.write_bytes(picture.pipe(format=target.suffix.lstrip(".") or "svg"))

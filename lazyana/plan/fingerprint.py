@@ -10,7 +10,7 @@ import hashlib
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -131,11 +131,11 @@ class Hasher:
             return _hash(_name(type(value)), repr(value).encode())
         if isinstance(value, tuple | list):
             return _hash(_name(type(value)), *map(self.digest, value))
-        if isinstance(value, Mapping):
+        if isinstance(value, dict | types.MappingProxyType):
             # The order of a mapping can matter: it is that of the fields of a zipped record.
             pairs = (self.digest(part) for item in value.items() for part in item)
             return _hash(b"mapping", _name(type(value)), *pairs)
-        if isinstance(value, Set):
+        if isinstance(value, set | frozenset):
             return _hash(b"set", *sorted(map(self.digest, value)))
         if isinstance(value, slice):
             return self.digest(("slice", value.start, value.stop, value.step))

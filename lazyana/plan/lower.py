@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import awkward as ak
 from dask._task_spec import (
     Alias,
     DataNode,
@@ -21,11 +22,13 @@ from dask._task_spec import (
 from dask_awkward.layers import AwkwardInputLayer
 from dask_awkward.layers.layers import AwkwardTreeReductionLayer
 from dask_awkward.lib.core import ArgsKwargsPackedFunction
+from dask_awkward.lib.structure import _ArgCartesianFn, _CartesianFn
 
 from lazyana.errors import FrameMismatchError, LazyValueError
 from lazyana.plan.program import SOURCE, Ref, Step
 
 _CONTAINERS = {List: list, Tuple: tuple, Set: set}
+_REPACKING = {_CartesianFn: ak.cartesian, _ArgCartesianFn: ak.argcartesian}
 _BLUEPRINT = "events-lazyana-"
 
 
@@ -121,6 +124,11 @@ def _lower_task(key: str, task: Any, steps: dict[str, Step]) -> None:
         # dask-awkward flattens nested arguments; put them back together once, here.
         repacked, kwargs = function._repack(*args)
         function, args = function.fn, tuple(repacked)
+    for kind, plain in _REPACKING.items():
+        # The same for these two, whose repackers hold random names too.
+        if isinstance(function, kind):
+            args, kwargs = tuple(function.repacker(args)), _plain_keywords(function.kwargs)
+            function = plain
     steps[key] = Step(key, plain_behavior(function), args, dict(kwargs))
 
 
@@ -151,6 +159,15 @@ def _convert(value: Any, key: str, steps: dict[str, Step]) -> Any:  # noqa: PLR0
     if type(value) is dict:
         return {name: _convert(item, key, steps) for name, item in value.items()}
     return value
+
+
+def _plain_keywords(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords without a copy of the methods dictionary, and without those that say nothing."""
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if value is not None and not (name == "behavior" and isinstance(value, Mapping))
+    }
 
 
 def plain_behavior(function: Any) -> Any:

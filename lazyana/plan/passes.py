@@ -95,29 +95,22 @@ def release(program: Program) -> Program:
 def drop_unused(program: Program) -> Program:
     """Keep the steps that an output needs, nominal or varied, in order.
 
-    A shift keeps only the columns that are used: varying what nobody looks at costs nothing.
+    A shift keeps only the columns that an output which wants it is made of: varying what nobody
+    looks at costs nothing.
     """
-    wanted = dict.fromkeys(program.outputs)
-    while True:
-        steps = ordered(program.by_key, wanted)
-        used = {step.key for step in steps}
-        more = [
-            new
-            for shift in program.shifts
-            for old, new in shift.replacements.items()
-            if old in used and new not in wanted
-        ]
-        if not more:
-            break
-        wanted.update(dict.fromkeys(more))
-    shifts = tuple(
-        Shift(
-            shift.variation,
-            {old: new for old, new in shift.replacements.items() if old in used},
-        )
-        for shift in program.shifts
+    replaced: dict[str, dict[str, str]] = {shift.variation: {} for shift in program.shifts}
+    for wanted, shifts in worlds(program).items():
+        used = {step.key for step in ordered(program.by_key, wanted)}
+        for shift in shifts:
+            replaced[shift.variation] |= {
+                old: new for old, new in shift.replacements.items() if old in used
+            }
+    kept = dict.fromkeys(program.outputs)
+    kept |= dict.fromkeys(new for pairs in replaced.values() for new in pairs.values())
+    return program.replace(
+        steps=ordered(program.by_key, kept),
+        shifts=tuple(Shift(shift.variation, replaced[shift.variation]) for shift in program.shifts),
     )
-    return program.replace(steps=steps, shifts=shifts)
 
 
 def live_values(program: Program) -> int:
