@@ -34,7 +34,7 @@ from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 import lazyana as la
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.inspect import Catalog, inspect
-from lazyana.data.partitions import partitions_of
+from lazyana.data.partitions import Partition, partitions_of
 from lazyana.data.toy import write_dataset
 from lazyana.engine.job import Job, Work
 from lazyana.frame.compute import make_plan
@@ -193,7 +193,11 @@ def partitions(file: Path, repeat: int, number: int) -> dict[str, float]:
         return Job("big", (Work(program, ranges),)).graph()
 
     seconds = median_of(make, repeat)
-    tasks = [item for item in make().items() if item[0][0] == "big/partition"]
+    tasks = [
+        (key, task)
+        for key, task in make().items()
+        if isinstance(task, tuple) and any(isinstance(part, Partition) for part in task)
+    ]
     weight = statistics.mean(len(pickle.dumps(item)) for item in tasks[:: max(1, number // 1000)])
     return {"partitions": len(tasks), "build (s)": seconds, "bytes a task, pickled": weight}
 
@@ -211,16 +215,18 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         (file,) = write_dataset(folder, "TTTo2L2Nu", events=200)
-        found = {
-            "datasets": datasets(file, options.repeat),
-            "variations": variations(file, options.repeat, options.systematics),
-            "passes": stages(file, options.repeat, options.systematics),
-            "partitions": partitions(file, max(1, options.repeat // 2), options.partitions),
+        measurements: dict[str, Callable[[], dict[str, float]]] = {
+            "datasets": lambda: datasets(file, options.repeat),
+            "variations": lambda: variations(file, options.repeat, options.systematics),
+            "passes": lambda: stages(file, options.repeat, options.systematics),
+            "partitions": lambda: partitions(file, options.repeat, options.partitions),
         }
-    for title, numbers in found.items():
-        print(title)
-        for name, number in numbers.items():
-            print(f"  {name:28} {number:12.4g}")
+        found = {}
+        for title, measure in measurements.items():
+            found[title] = measure()
+            print(title, flush=True)
+            for name, number in found[title].items():
+                print(f"  {name:28} {number:12.4g}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
 

@@ -1,7 +1,7 @@
 """Train a classifier on saved columns, batch by batch.
 
-Training needs pyarrow and numpy only. The directory is one that ``events.columns(path, {...})`` wrote; it is
-never held in memory as a whole, so it may be larger than that::
+Training needs pyarrow and numpy only. The directory is one that ``events.columns(path, {...})``
+wrote; it is never held in memory as a whole, so it may be larger than that::
 
     lazyana demo --output zmumu
     python examples/train_classifier.py zmumu/columns

@@ -283,7 +283,10 @@ class SameLength:
 
     def __call__(self, mask: ak.Array, events: ak.Array) -> ak.Array:
         """The mask, shape ``(events,)``."""
-        if ak.backend(mask) != "typetracer" and len(mask) != len(events):
+        if ak.backend(mask) == "typetracer":
+            # How many events there are is all that is used of them, and it has to be made.
+            ak.typetracer.touch_data(events)
+        elif len(mask) != len(events):
             msg = (
                 f"The mask of filter {self.cut!r} has {len(mask)} entries for {len(events)} "
                 "events: it must come from the frame it filters."

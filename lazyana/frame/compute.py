@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -168,10 +167,7 @@ def graph_for_dask(graph: Any) -> dict[Any, Any]:
         if isinstance(item, Marked)
     ]
     outputs = dict(marked)
-    groups = dict.fromkeys(output.group.name for output in outputs.values())
-    prefix = next(iter(groups)) if len(groups) == 1 else "lazyana"
-    # A scheduler keeps results by key: no two jobs may share one.
-    plan = make_plan(outputs, name=f"{prefix}-{uuid.uuid4().hex}")
+    plan = make_plan(outputs)
     _prepare(plan)
     result: dict[Any, Any] = plan.job.graph()
     for position, key in enumerate(outputs):

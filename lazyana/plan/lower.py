@@ -127,7 +127,8 @@ def _lower_task(key: str, task: Any, steps: dict[str, Step]) -> None:
     for kind, plain in _REPACKING.items():
         # The same for these two, whose repackers hold random names too.
         if isinstance(function, kind):
-            args, kwargs = tuple(function.repacker(args)), _plain_keywords(function.kwargs)
+            packed: Any = function
+            args, kwargs = tuple(packed.repacker(args)), _plain_keywords(packed.kwargs)
             function = plain
     steps[key] = Step(key, plain_behavior(function), args, dict(kwargs))
 

@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import dask_awkward as dak
@@ -179,7 +179,7 @@ def test_program_does_not_depend_on_size_of_files(
 
 
 class Plain:
-    limit = [1, 2]
+    limit: ClassVar = [1, 2]
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -195,7 +195,7 @@ class Plain:
 
 def local_class(value: Any) -> type:
     class Local:
-        limit = [value]
+        limit: ClassVar = [value]
 
         @property
         def twice(self) -> Any:

@@ -290,7 +290,7 @@ def test_random_programs(
     assert_same_values(result["ours"], "sUp", result["hand"])
 
 
-# --- what is not varied is not computed again ------------------------------------------------------
+# --- what is not varied is not computed again ----------------------------------------------------
 
 
 class Counting:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 import pickle
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -146,7 +146,7 @@ def test_outputs_go_variation_by_variation() -> None:
 def test_error_names_the_step_and_the_events() -> None:
     steps = (Step("divide-0123456789abcdef", lambda: 1 / 0),)
     program = Program("p", steps, (nominal_booking("o", None, steps[0].key, ()),))
-    with pytest.raises(RunError, match="'divide'.*10-20 of dy.root.*ZeroDivisionError") as caught:
+    with pytest.raises(RunError, match=r"'divide'.*10-20 of dy.root.*ZeroDivisionError") as caught:
         program.run(None, HERE)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
@@ -156,7 +156,7 @@ def test_our_own_errors_are_not_wrapped() -> None:
         msg = "as it is"
         raise InputError(msg)
 
-    with pytest.raises(InputError, match="^as it is$"):
+    with pytest.raises(InputError, match=r"^as it is$"):
         run_step(Step("s", refuse), {})
 
 
@@ -180,7 +180,7 @@ def test_pickled_without_caches() -> None:
 class Value:
     """Something that can be watched; knows how many of its kind are alive."""
 
-    alive: weakref.WeakSet[Value] = weakref.WeakSet()
+    alive: ClassVar[weakref.WeakSet[Value]] = weakref.WeakSet()
     peak = 0
 
     def __init__(self, *_: Any) -> None:

@@ -58,9 +58,9 @@ def test_cutflows_of_two_groups() -> None:
 
 
 def test_different_kinds_are_refused() -> None:
-    with pytest.raises(InputError, match="is a sum .* and a cutflow"):
+    with pytest.raises(InputError, match=r"is a sum .* and a cutflow"):
         check_same_kind([Sum(), Stages(())])
-    with pytest.raises(InputError, match="is a hist .* and a sum"):
+    with pytest.raises(InputError, match=r"is a hist .* and a sum"):
         finish([filled(histogram(), "a", None, None, X), filled(Sum(), "b", None, None)])
 
 
