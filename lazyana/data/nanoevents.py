@@ -10,7 +10,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import awkward as ak
@@ -81,11 +81,10 @@ class Blueprint:
     def record(self) -> dak.Array:
         """A lazy array of these events in one partition, to write expressions on."""
         install_guards()
-        meta = typetracer_from_form(self.form, behavior=self.behavior)
         events: Any = dak.from_map(
             _NeverRead(),
             [None],
-            meta=ak.Array(meta.layout, behavior=self.behavior, attrs={"@original_array": None}),
+            meta=self.without_data(),
             label=SOURCE,
             # Every recording is of its own, so that columns of two frames cannot be mixed up.
             token=f"lazyana-{next(_recordings)}",
@@ -95,8 +94,23 @@ class Blueprint:
         recorded: dak.Array = events
         return recorded
 
-    def trace(self) -> tuple[ak.Array, Any]:
+    def without_data(self) -> ak.Array:
+        """Events without data, shape ``(events,)``, a new array each time."""
+        events = ak.Array(self._typetracer.layout, behavior=self.behavior)
+        events.attrs["@original_array"] = events
+        return events
+
+    @cached_property
+    def _typetracer(self) -> ak.Array:
+        return typetracer_from_form(self.form)
+
+    def trace(self, collections: Iterable[str] | None = None) -> tuple[ak.Array, Any]:
         """Events without data, and the report of which buffers get touched.
+
+        Parameters
+        ----------
+        collections
+            Which collections the events have; None for all.
 
         Returns
         -------
@@ -105,8 +119,9 @@ class Blueprint:
         report
             To be given to `needed` after use.
         """
+        form = self.form if collections is None else _keep_fields(self.form, sorted(collections))
         events, report = typetracer_with_report(
-            self.form, highlevel=True, behavior=self.behavior, buffer_key=_buffer_key
+            form, highlevel=True, behavior=self.behavior, buffer_key=_buffer_key
         )
         events.attrs["@original_array"] = events
         return events, report
@@ -425,6 +440,12 @@ def _read_branch(tree: Any, name: str, partition: Partition) -> ak.Array:
         msg = f"Branch {name!r}, {where}, has {len(array)} entries instead of {partition.entries}."
         raise FileError(msg)
     return array
+
+
+@lru_cache(maxsize=64)
+def blueprint_of(layout: Layout, schema: type[BaseSchema]) -> Blueprint:
+    """The blueprint of a layout; what is derived from it is derived once in a process."""
+    return Blueprint(layout, schema)
 
 
 def _buffer_key(form_key: str, attribute: str, form: Any = None) -> str:

@@ -133,8 +133,10 @@ def _processes(workers: int, payloads: Mapping[str, bytes]) -> Iterator[ProcessP
         pool.shutdown()
     except BaseException:
         # What they do is of no use any more.
-        pool.shutdown(wait=False, cancel_futures=True)
         context.stop()
+        # The pool would wait for the rest of a result that its process did not live to send.
+        pool._result_queue._writer.close()
+        pool.shutdown(cancel_futures=True)
         raise
 
 

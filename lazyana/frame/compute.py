@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -223,9 +224,10 @@ def _record(group: Group, outputs: Sequence[tuple[str, Output]]) -> Program:
 def _check_paths(parts: Sequence[Sequence[Output]], names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for outputs, name in zip(parts, names, strict=True):
-        path = getattr(outputs[0].sink, "path", None)
-        if path is None:
+        given = getattr(outputs[0].sink, "path", None)
+        if given is None:
             continue
+        path = given if "://" in given else os.path.realpath(given)
         for other, its_name in seen.items():
             if path == other:
                 msg = f"Outputs {its_name!r} and {name!r} both write to {path}: choose two places."

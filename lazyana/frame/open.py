@@ -9,7 +9,7 @@ from coffea.nanoevents import NanoAODSchema
 
 from lazyana.data.fileset import FilesetLike
 from lazyana.data.inspect import Catalog, groups_of, inspect
-from lazyana.data.nanoevents import Blueprint, check_schema
+from lazyana.data.nanoevents import Blueprint, blueprint_of, check_schema
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.booking import Merged, Output
 from lazyana.frame.events import Events
@@ -134,7 +134,7 @@ def _groups(
     groups = []
     for key, datasets in found.items():
         signature, is_mc = key[:2]
-        blueprint = Blueprint(catalog.layouts[signature], checked)
+        blueprint = blueprint_of(catalog.layouts[signature], checked)
         groups.append(Group(datasets[0].name, catalog, tuple(datasets), is_mc, blueprint))
     return groups
 

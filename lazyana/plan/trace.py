@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import awkward as ak
 from awkward.typetracer import touch_data, typetracer_with_report
 
 from lazyana.data.nanoevents import Blueprint, ReadPlan
+from lazyana.errors import LazyanaError
 from lazyana.plan.program import (
     PLACE,
     SOURCE,
@@ -49,13 +51,36 @@ def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     ReadPlan
         Branches and buffers.
     """
-    events, report = blueprint.trace()
+    collections = _collections(program)
+    try:
+        return _trace(program, blueprint, collections)
+    except LazyanaError:
+        if collections is None:
+            raise
+        # A function may look up other collections by itself, such as `matched_gen` does.
+        return _trace(program, blueprint, None)
+
+
+def _trace(program: Program, blueprint: Blueprint, collections: set[str] | None) -> ReadPlan:
+    events, report = blueprint.trace(collections)
     values: dict[str, Any] = {SOURCE: events, PLACE: None}
     for step in program.steps:
         values[step.key] = _traced(step, values)
     for wanted, shifts in worlds(program).items():
         _touch_varied(program, wanted, shifts, values)
     return blueprint.needed(report)
+
+
+def _collections(program: Program) -> set[str] | None:
+    """The collections a program takes from the events; None where it takes them as a whole."""
+    found: set[str] = set()
+    for step in program.steps:
+        if SOURCE not in step.refs:
+            continue
+        if step.function is not operator.getitem or not isinstance(step.args[1], str):
+            return None
+        found.add(step.args[1])
+    return found
 
 
 class Layouts:
@@ -71,7 +96,7 @@ class Layouts:
 
     def __init__(self, steps: Mapping[str, Step], blueprint: Blueprint) -> None:
         self._steps = steps
-        self._values: dict[str, Any] = {SOURCE: blueprint.trace()[0], PLACE: None}
+        self._values: dict[str, Any] = {SOURCE: blueprint.without_data(), PLACE: None}
 
     def __getitem__(self, key: str) -> Any:
         """Layout of one value; None for what is not an array."""

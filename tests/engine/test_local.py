@@ -183,7 +183,7 @@ def die(pt: Any) -> Any:
 
 
 def test_a_process_that_dies_is_an_error(job_of: Callable[..., Job]) -> None:
-    with pytest.raises(RunError, match="ended before its work did.* memory"):
+    with pytest.raises(RunError, match=r"ended before its work did.* memory"):
         Local("processes", 1).run(job_of(die), Silent())
     assert left_behind() == []
 
@@ -226,7 +226,6 @@ def test_threads_leave_no_file_open(job: Job) -> None:
     before = still_open()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for _ in range(3):
-            Local("threads", 4).run(job, Silent())
+        Local("threads", 4).run(job, Silent())
         gc.collect()
     assert still_open() == before

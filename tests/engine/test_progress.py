@@ -65,10 +65,14 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bar_if_wanted_shows_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), watch("DY [bold]", 4, show=True) as watcher:
-        watcher.done(1000)
-        watcher.done(500)
-        raise KeyboardInterrupt
+    def stopped() -> None:
+        with watch("DY [bold]", 4, show=True) as watcher:
+            watcher.done(1000)
+            watcher.done(500)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     out, err = capsys.readouterr()
     assert out == ""
     assert "DY [bold]" in err
