@@ -130,8 +130,21 @@ class Blueprint:
         """Without what is derived, which every process derives for itself."""
         return {"layout": self.layout, "schema": self.schema}
 
-    def needed(self, report: Any) -> ReadPlan:
-        """What has to be read for the buffers that a report says were touched."""
+    def needed(self, report: Any, collections: Iterable[str] = ()) -> ReadPlan:
+        """What has to be read for the buffers that a report says were touched.
+
+        Parameters
+        ----------
+        report
+            From `trace`.
+        collections
+            Collections that the events must have even if nothing of them was touched.
+
+        Returns
+        -------
+        ReadPlan
+            Branches and buffers.
+        """
         shapes = buffer_keys_required_to_compute_shapes(
             _parse_buffer_key,
             report.shape_touched,
@@ -141,10 +154,10 @@ class Blueprint:
         buffers = {*report.data_touched, *shapes}
         touched = {_parse_buffer_key(key)[0] for key in (*buffers, *report.shape_touched)}
         paths = self._structure["form_key_to_path"]
-        collections = sorted({paths[key][0] for key in touched if paths.get(key)})
+        kept = sorted({paths[key][0] for key in touched if paths.get(key)} | set(collections))
         branches = frozenset().union(*(_branches(key) for key in buffers))
         return ReadPlan(
-            form=_keep_fields(self.form, collections).to_json(),
+            form=_keep_fields(self.form, kept).to_json(),
             schema=self.schema,
             buffers=frozenset(buffers),
             branches=tuple(sorted(branches)),

@@ -15,6 +15,7 @@ from distributed import CancelledError, Client, KilledWorker, LocalCluster, get_
 
 from lazyana.data.partitions import Partition
 from lazyana.engine.job import Job, Partial, Shipped, run_away
+from lazyana.engine.local import interrupts_held
 from lazyana.engine.progress import Watcher
 from lazyana.errors import ExecutorError, RunError
 
@@ -103,11 +104,12 @@ class Distributed:
     @contextmanager
     def _start(self) -> Iterator[Client]:
         try:
-            cluster = LocalCluster(
-                n_workers=self.workers,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-            )
+            with interrupts_held():
+                cluster = LocalCluster(
+                    n_workers=self.workers,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                )
         except (OSError, RuntimeError, TimeoutError) as error:
             msg = (
                 f"No cluster can be started on this machine: {error}. A script that uses "

@@ -135,7 +135,7 @@ def _processes(workers: int, payloads: Mapping[str, bytes]) -> Iterator[ProcessP
         # What they do is of no use any more.
         context.stop()
         # The pool would wait for the rest of a result that its process did not live to send.
-        pool._result_queue._writer.close()
+        pool._result_queue._writer.close()  # type: ignore[attr-defined]
         pool.shutdown(cancel_futures=True)
         raise
 
@@ -166,14 +166,25 @@ class _Worker(SpawnProcess):
     """A process that Ctrl-C does not reach: the one that started it decides."""
 
     def start(self) -> None:
-        if not hasattr(signal, "pthread_sigmask"):
+        with interrupts_held():
             super().start()
-            return
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment; processes and threads started meanwhile never hear it.
+
+    A terminal sends it to every process. Workers that heard it too would each die with a traceback
+    of its own, instead of being stopped by the one that started them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Known:

@@ -151,9 +151,7 @@ def check_stage(stage: str) -> str:
     raise InputError(msg)
 
 
-def _add_call(
-    call: Call, steps: dict[str, Step], columns: dict[str, Any], unique: str = ""
-) -> str:
+def _add_call(call: Call, steps: dict[str, Step], columns: dict[str, Any], unique: str = "") -> str:
     args: list[Any] = []
     for arg in call.args:
         if isinstance(arg, Call):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from dask_awkward.lib.structure import _WithFieldFn
@@ -68,6 +69,9 @@ def vary(program: Program) -> Program:
                 nominal = booking.keys[NOMINAL]
                 if nominal in wanted and names.get(nominal, nominal) != nominal:
                     keys[booking.output][shift.variation] = names[nominal]
+    for booking in program.bookings:
+        if getattr(booking.sink, "fills_every_variation", False):
+            _fill_the_others(booking, keys[booking.output], steps)
     varied = program.replace(
         steps=tuple(steps.values()),
         bookings=tuple(
@@ -76,6 +80,16 @@ def vary(program: Program) -> Program:
         shifts=(),
     )
     return drop_unused(_settle(varied))
+
+
+def _fill_the_others(booking: Booking, keys: dict[str, str], steps: dict[str, Step]) -> None:
+    """Fill a sink also in the variations that touch nothing it is filled with."""
+    nominal = steps[keys[NOMINAL]]
+    for variation in booking.variations:
+        if variation not in keys:
+            key = f"{nominal.key}@{variation}"
+            steps[key] = replace(in_variation(nominal, variation), key=key)
+            keys[variation] = key
 
 
 def release(program: Program) -> Program:
@@ -379,9 +393,7 @@ def _rename(program: Program, names: Mapping[str, str]) -> Program:
     )
 
 
-def _clone(
-    step: Step, variation: str, names: Mapping[str, str], steps: dict[str, Step]
-) -> str:
+def _clone(step: Step, variation: str, names: Mapping[str, str], steps: dict[str, Step]) -> str:
     """Key of a step's value in a variation, after adding the step that makes it."""
     if isinstance(step.function, Varied):
         inner = step.args[0].key

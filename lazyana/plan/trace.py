@@ -53,22 +53,25 @@ def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     """
     collections = _collections(program)
     try:
-        return _trace(program, blueprint, collections)
+        return _trace(program, blueprint, collections, collections)
     except LazyanaError:
         if collections is None:
             raise
         # A function may look up other collections by itself, such as `matched_gen` does.
-        return _trace(program, blueprint, None)
+        return _trace(program, blueprint, None, collections)
 
 
-def _trace(program: Program, blueprint: Blueprint, collections: set[str] | None) -> ReadPlan:
-    events, report = blueprint.trace(collections)
+def _trace(
+    program: Program, blueprint: Blueprint, traced: set[str] | None, taken: set[str] | None
+) -> ReadPlan:
+    events, report = blueprint.trace(traced)
     values: dict[str, Any] = {SOURCE: events, PLACE: None}
     for step in program.steps:
         values[step.key] = _traced(step, values)
     for wanted, shifts in worlds(program).items():
         _touch_varied(program, wanted, shifts, values)
-    return blueprint.needed(report)
+    # What is used without being touched here is read when it is used.
+    return blueprint.needed(report, blueprint.form.fields if taken is None else taken)
 
 
 def _collections(program: Program) -> set[str] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +49,29 @@ class Place:
     def note(self, what: str, count: int) -> None:
         """Have the run report tell that something happened `count` times."""
         self.notes[what] = self.notes.get(what, 0) + count
+
+
+def plain(column: Any, missing: bool | float, dtype: Any) -> npt.NDArray[Any]:
+    """A column of one value an event as a numpy array.
+
+    Parameters
+    ----------
+    column
+        Shape ``(events,)``.
+    missing
+        What stands for None.
+    dtype
+        Type of the result.
+
+    Returns
+    -------
+    array
+        Shape ``(events,)``.
+    """
+    if isinstance(column, ak.Array) and not column.layout.is_numpy:
+        # To the final type first: None cannot become NaN among integers or truth values.
+        column = ak.fill_none(ak.values_astype(column, dtype), missing)
+    return np.asarray(ak.to_numpy(column), dtype=dtype)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,14 @@ class Columns:
         return "columns"
 
     @property
+    def fills_every_variation(self) -> bool:
+        """Whether each variation is written, also where it equals nominal.
+
+        Whoever reads the files of one variation must find all of its events.
+        """
+        return True
+
+    @property
     def saved_categories(self) -> tuple[str, ...]:
         """Names of the categories that become columns."""
         return self.only_categories or self.categories

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
 from lazyana.errors import InputError, did_you_mean
-from lazyana.sinks.base import NOMINAL, Membership, Place
+from lazyana.sinks.base import NOMINAL, Membership, Place, plain
 
 ALL_EVENTS = "all events"
 
@@ -103,7 +102,7 @@ class Stages:
         masks, weights = columns[: len(self.cuts)], columns[len(self.cuts) :]
         slots = 1 + (len(self.weight_variations) if place.variation == NOMINAL else 0)
         state = np.zeros((3, slots, len(self.stages)))
-        counts = [place.entries, *(int(ak.sum(ak.fill_none(mask, False))) for mask in masks)]
+        counts = [place.entries, *(int(plain(mask, False, np.bool_).sum()) for mask in masks)]
         for stage, (count, matrix) in enumerate(zip(counts, weights, strict=True)):
             state[:, :, stage] = _sums(count, matrix, slots)
         if membership is not None:
@@ -145,12 +144,8 @@ class Stages:
             names, self.stages, variations, counts, values[1], values[2], self.categories
         )
 
-    def _fill_categories(
-        self, state: Any, membership: Membership, matrix: Any, slots: int
-    ) -> None:
-        events = np.repeat(
-            np.arange(len(membership.offsets) - 1), np.diff(membership.offsets)
-        )
+    def _fill_categories(self, state: Any, membership: Membership, matrix: Any, slots: int) -> None:
+        events = np.repeat(np.arange(len(membership.offsets) - 1), np.diff(membership.offsets))
         first = 1 + len(self.cuts)
         for category in range(len(self.categories)):
             chosen = events[membership.index == category]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lazyana.errors import InputTypeError, RunError
 from lazyana.options import NanPolicy
-from lazyana.sinks.base import NOMINAL, Membership, Place
+from lazyana.sinks.base import NOMINAL, Membership, Place, plain
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ class WeightMatrix:
 def _as_floats(column: Any) -> npt.NDArray[np.float64]:
     """A column or number as float64, NaN where it is None."""
     if isinstance(column, ak.Array):
-        # To float64 first: None cannot become NaN among integers or truth values.
-        column = ak.to_numpy(ak.fill_none(ak.values_astype(column, np.float64), np.nan))
+        return plain(column, np.nan, np.float64)
     return np.asarray(column, dtype=np.float64)
 
 
@@ -176,12 +175,12 @@ class CategoryMasks:
 
     def __call__(self, *masks: Any) -> Membership:
         """The categories of each event; where a mask is None the event is not in it."""
-        plain = [np.asarray(ak.to_numpy(ak.fill_none(mask, False)), dtype=bool) for mask in masks]
+        found = [plain(mask, False, np.bool_) for mask in masks]
         products = []
         for part in self.parts:
-            product = plain[part[0]]
+            product = found[part[0]]
             for position in part[1:]:
-                product = product & plain[position]
+                product = product & found[position]
             products.append(product)
         return Membership.from_masks(products)
 

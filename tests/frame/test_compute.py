@@ -123,9 +123,10 @@ def plainly(e: Any, label: str, *, is_mc: bool) -> dict[str, Any]:
 def compare(result: la.Result, plain: Any, name: str, filled: Any, *, is_mc: bool) -> None:
     labels = {*SHIFTS, *WEIGHTS} if is_mc else {"nominal"}
     for label in labels:
+        files = [plainly(e, label, is_mc=is_mc) for e in plain.events[name]]
 
-        def part(key: str, label: str = label) -> Any:
-            return plain(lambda e: plainly(e, label, is_mc=is_mc)[key], name)
+        def part(key: str, files: Any = files) -> Any:
+            return ak.concatenate([file[key] for file in files])
 
         weight, met, pt = part("weight"), part("met"), part("pt")
         nj = ak.broadcast_arrays(part("nj"), pt)[0]
