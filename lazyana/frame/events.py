@@ -17,6 +17,7 @@ from lazyana.frame.checks import check_mask, check_name, copied, lazy, path_of, 
 from lazyana.frame.group import Group, Level
 from lazyana.frame.labels import Labels, Metadata, without_label
 from lazyana.frame.outputs import Booking
+from lazyana.frame.recording import mark, put_field
 from lazyana.frame.state import (
     Categories,
     Factor,
@@ -26,7 +27,6 @@ from lazyana.frame.state import (
     labels_of_shifts,
 )
 from lazyana.options import check_nan_policy
-from lazyana.plan.steps import Varied
 from lazyana.sinks.weights import check_weight
 
 Column: TypeAlias = dak.Array
@@ -349,9 +349,7 @@ class Events(Booking):
             path = path_of(column)
             what = f"{'.'.join(path)} in systematic {systematic!r}"
             nominal = self[path]
-            marker = dak.map_partitions(
-                Varied(systematic, ".".join(path)), nominal, label=f"vary-{systematic}"
-            )
+            marker = mark(systematic, ".".join(path), nominal)
             for shift, expression in values.items():
                 value = self._value(expression, f"Shift {shift!r} of {what}")
                 same_kind(f"Shift {shift!r} of {what}", nominal, value)
@@ -428,7 +426,7 @@ class Events(Booking):
         new = column
         if len(path) > 1:
             inner = path[1] if len(path) == 2 else list(path[1:])
-            new = ak.with_field(self._column(path[0]), column, inner)
+            new = put_field(self._column(path[0]), inner, column)
         return self._with(columns={**self._state.columns, path[0]: (new, self._level)})
 
     def _check_new_labels(self, name: str, labels: Iterable[str]) -> None:

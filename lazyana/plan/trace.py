@@ -34,10 +34,10 @@ Path = tuple[str | None, ...]
 def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     """What a program reads.
 
-    Every step runs once on typetracers, in the nominal world. Then, for the variations that the
-    same outputs want, the steps downstream of the varied columns run once more (however many
-    variations there are) on fresh arrays that note what is touched of them; the same is touched
-    in each value that the column has in those variations.
+    Every step runs on typetracers, which note what is touched. For the outputs that want the same
+    variations the steps downstream of the varied columns run once, however many variations there
+    are, on fresh arrays that note what is touched of them; the same is touched in the nominal
+    value of the column and in each value that it has in those variations.
 
     Parameters
     ----------
@@ -66,9 +66,13 @@ def _trace(
 ) -> ReadPlan:
     events, report = blueprint.trace(traced)
     values: dict[str, Any] = {SOURCE: events, PLACE: None}
-    for step in program.steps:
+    found = worlds(program)
+    varied = {key for wanted in found for key in wanted}
+    replaced = [new for shift in program.shifts for new in shift.replacements.values()]
+    plain = [key for key in program.outputs if key not in varied]
+    for step in ordered(program.by_key, [*plain, *replaced]):
         values[step.key] = _traced(step, values)
-    for wanted, shifts in worlds(program).items():
+    for wanted, shifts in found.items():
         _touch_varied(program, wanted, shifts, values)
     # What is used without being touched here is read when it is used.
     return blueprint.needed(report, blueprint.form.fields if taken is None else taken)
@@ -137,6 +141,8 @@ def _touch_varied(
             probes.append((step, probe))
         elif step.key in affected:
             values[step.key] = _traced(step, values)
+        elif step.key not in nominal:
+            nominal[step.key] = _traced(step, nominal)
     for step, probe in reversed(probes):
         probe.touch(values[step.args[0].key])
         for new in replaced[step.key]:
