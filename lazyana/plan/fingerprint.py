@@ -125,7 +125,9 @@ class Hasher:
     def digest(self, value: Any) -> bytes:  # noqa: PLR0911  (one line a kind)
         """Hash of one value."""
         if isinstance(value, Ref):
-            return _hash(b"ref", self._contents.get(value.key, value.key.encode()))
+            # The hash of what is behind it, marked: no other hash is of this length.
+            content = self._contents.get(value.key)
+            return b"ref" + content if content else _hash(b"ref", value.key.encode())
         if value is None or isinstance(value, _FLAT):
             # repr tells 0.0 from -0.0, and the type True from 1 and 1.0.
             return _hash(_name(type(value)), repr(value).encode())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
+import numpy as np
 from awkward.typetracer import touch_data, typetracer_with_report
 
 from lazyana.data.nanoevents import Blueprint, ReadPlan
@@ -17,6 +18,7 @@ from lazyana.plan.program import (
     PLACE,
     SOURCE,
     Program,
+    Ref,
     Shift,
     Step,
     downstream,
@@ -70,8 +72,9 @@ def _trace(
     varied = {key for wanted in found for key in wanted}
     replaced = [new for shift in program.shifts for new in shift.replacements.values()]
     plain = [key for key in program.outputs if key not in varied]
+    alike: dict[Any, Any] = {}
     for step in ordered(program.by_key, [*plain, *replaced]):
-        values[step.key] = _traced(step, values)
+        values[step.key] = _traced_once(step, values, alike)
     for wanted, shifts in found.items():
         _touch_varied(program, wanted, shifts, values)
     # What is used without being touched here is read when it is used.
@@ -111,6 +114,18 @@ class Layouts:
             for step in ordered(self._steps, [key], self._values):
                 self._values[step.key] = _traced(step, self._values)
         return getattr(self._values[key], "layout", None)
+
+
+def _traced_once(step: Step, values: Mapping[str, Any], alike: dict[Any, Any]) -> Any:
+    """Value of a step; the same for ufuncs of the same columns that differ by a number only."""
+    parts = tuple(arg.key if isinstance(arg, Ref) else type(arg) for arg in step.args)
+    numbers = all(isinstance(part, str) or part is float for part in parts)
+    if not isinstance(step.function, np.ufunc) or step.kwargs or not numbers:
+        return _traced(step, values)
+    kind = (step.function, parts)
+    if kind not in alike:
+        alike[kind] = _traced(step, values)
+    return alike[kind]
 
 
 def _traced(step: Step, values: Mapping[str, Any]) -> Any:

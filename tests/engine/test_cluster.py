@@ -15,12 +15,12 @@ from typing import Any
 
 import cloudpickle
 import dask
+import numpy as np
 import pytest
 import uproot
 from distributed import Client, LocalCluster
 from packaging.requirements import Requirement
 
-from lazyana.data.toy import write_dataset
 from lazyana.engine.cluster import Distributed, is_client
 from lazyana.engine.executors import find_executor
 from lazyana.engine.job import Job
@@ -311,8 +311,11 @@ def seconds_to_open(path: str) -> float:
 
 def test_files_open_in_workers_as_fast_as_elsewhere(client: Client, tmp_path: Path) -> None:
     # uproot 5.7.6 and 5.7.7 copy the header of the tree for each name in it; with the settings
-    # of memory allocation that dask gives its workers, that takes 4 to 40 times as long.
-    (file,) = write_dataset(tmp_path, "DYJetsToLL", events=5, extra_branches=800)
+    # of memory allocation that dask gives its workers, that takes 4 to 40 times as long. A header
+    # of 12 MB is that of a big file, here made of few branches with very long names.
+    file = tmp_path / "header.root"
+    with uproot.recreate(file) as writing:
+        writing.mktree("Events", {f"b{i}_{'x' * 20_000}": np.float32 for i in range(150)})
     here = seconds_to_open(str(file))
     there = client.submit(seconds_to_open, str(file)).result()
     assert there / here < 3
