@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 import warnings
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -24,10 +22,10 @@ from coffea.nanoevents.util import quote, unquote
 from dask_awkward.lib.utils import buffer_keys_required_to_compute_shapes, trace_form_structure
 
 from lazyana.data.guards import install_guards
-from lazyana.data.inspect import FileState, Layout, file_state, open_tree
+from lazyana.data.inspect import Layout
 from lazyana.data.partitions import Partition
-from lazyana.errors import FileError, InputTypeError, LazyValueError
-from lazyana.options import RunOptions
+from lazyana.data.trees import open_kept, read_branch
+from lazyana.errors import InputTypeError, LazyValueError
 
 SOURCE = "events"
 LABEL_FIELD = "lazyana_dataset"
@@ -348,9 +346,9 @@ class _Branches(BaseSourceMapping):  # type: ignore[misc]
         names = [name for name in names if name not in self._arrays]
         if not names:
             return
-        tree = _open_tree(partition)
+        tree = open_kept(partition)
         for name in names:
-            self._arrays[name] = _read_branch(tree, name, partition)
+            self._arrays[name] = read_branch(tree, name, partition)
 
     def forget(self) -> None:
         self._arrays.clear()
@@ -408,51 +406,6 @@ class _Buffers(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._eager)
-
-
-_trees = threading.local()
-
-
-def _open_tree(partition: Partition, keep: int = RunOptions.open_files) -> Any:
-    """The tree of a partition, kept open by this thread for the next partition of the file."""
-    cache: OrderedDict[tuple[str, str], tuple[FileState | None, Any]]
-    cache = _trees.__dict__.setdefault("cache", OrderedDict())
-    key = (partition.url, partition.tree)
-    state = file_state(partition.url)
-    known, tree = cache.pop(key, (None, None))
-    if tree is not None and known != state:
-        # Written over since this thread opened it.
-        tree.file.close()
-        tree = None
-    if tree is None:
-        tree = open_tree(partition.url, partition.tree)
-    if str(tree.file.uuid) != partition.uuid:
-        tree.file.close()
-        msg = (
-            f"{partition.url} was replaced since it was inspected (other file identifier). "
-            "Open the fileset again with la.open so that it is inspected anew."
-        )
-        raise FileError(msg)
-    cache[key] = (state, tree)
-    while len(cache) > keep:
-        _, (_, oldest) = cache.popitem(last=False)
-        oldest.file.close()
-    return tree
-
-
-def _read_branch(tree: Any, name: str, partition: Partition) -> ak.Array:
-    where = f"entries {partition.start}-{partition.stop} of {partition.url}"
-    try:
-        array = tree[name].array(
-            entry_start=partition.start, entry_stop=partition.stop, library="ak"
-        )
-    except Exception as error:
-        msg = f"Branch {name!r}, {where}, cannot be read: {type(error).__name__}: {error}"
-        raise FileError(msg) from error
-    if len(array) != partition.entries:
-        msg = f"Branch {name!r}, {where}, has {len(array)} entries instead of {partition.entries}."
-        raise FileError(msg)
-    return array
 
 
 @lru_cache(maxsize=64)

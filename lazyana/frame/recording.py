@@ -50,15 +50,15 @@ def put_field(record: dak.Array, name: str | list[str], column: dak.Array) -> da
     name
         Name of the field, or the names that lead to it.
     """
-    if not isinstance(name, str):
-        added: dak.Array = ak.with_field(record, column, name)
-        return added
     meta = record._meta
-    layout = _with_content(meta.layout, column._meta.layout, name)
+    layout = None
+    if isinstance(name, str):
+        layout = _with_content(meta.layout, column._meta.layout, name)
+    put: dak.Array
     if layout is None:
-        added = ak.with_field(record, column, name)
-        return added
-    put: dak.Array = dak.map_partitions(
+        put = ak.with_field(record, column, name)
+        return put
+    put = dak.map_partitions(
         _WithFieldFn(name, True, None, None),
         record,
         column,

@@ -237,7 +237,7 @@ def test_partitioning_changes_nothing_but_rounding(outputs: Any) -> None:
     @given(size=st.integers(40, 400), fan_in=st.integers(2, 9))
     def same(size: int, fan_in: int) -> None:
         other = la.compute(outputs, executor="sync", partition_size=size, merge_fan_in=fan_in)
-        assert other.report.events == one.report.events == 792
+        assert sum(part.events for part in other.report.datasets.values()) == 792
         np.testing.assert_array_equal(other["cutflow"].counts, one["cutflow"].counts)
         np.testing.assert_allclose(other["cutflow"].sumw, one["cutflow"].sumw, rtol=1e-12)
         for part in ("value", "variance"):

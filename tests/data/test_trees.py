@@ -1,0 +1,85 @@
+"""Trees kept open, and branches read whole or not at all."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uproot
+
+from lazyana.data.inspect import inspect
+from lazyana.data.partitions import Partition, partitions_of
+from lazyana.data.toy import write_dataset
+from lazyana.data.trees import open_kept, read_branch
+from lazyana.errors import FileError
+
+
+@pytest.fixture
+def partition(tmp_path: Path) -> Partition:
+    """The second half of a small file."""
+    (path,) = write_dataset(tmp_path, "DYJetsToLL", events=30)
+    catalog = inspect({"DY": str(path)})
+    return partitions_of(catalog, ["DY"], 15)[1]
+
+
+def in_a_new_thread(function: Any) -> Any:
+    """What a function returns in a thread that has nothing open yet."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(function()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_a_thread_opens_a_file_once(partition: Partition) -> None:
+    def twice() -> bool:
+        first = open_kept(partition)
+        other = open_kept(replace(partition, number=7, start=0, stop=15))
+        same = first is other
+        first.file.close()
+        return same
+
+    assert in_a_new_thread(twice)
+
+
+def test_only_so_many_stay_open(partition: Partition, tmp_path: Path) -> None:
+    (path,) = write_dataset(tmp_path / "other", "SingleMuon", events=20)
+    (other,) = partitions_of(inspect({"data": str(path)}), ["data"], 100)
+
+    def both() -> tuple[bool, bool]:
+        first = open_kept(partition, keep=1)
+        second = open_kept(other, keep=1)
+        closed = (first.file.source.closed, second.file.source.closed)
+        second.file.close()
+        return closed
+
+    assert in_a_new_thread(both) == (True, False)
+
+
+def test_a_replaced_file_is_noticed(partition: Partition) -> None:
+    with pytest.raises(FileError, match="was replaced since it was inspected"):
+        open_kept(replace(partition, uuid="another"))
+
+
+def test_a_branch_is_what_uproot_reads(partition: Partition) -> None:
+    tree = open_kept(partition)
+    with uproot.open(partition.url) as file:
+        expected = file["Events"]["Muon_pt"].array(entry_start=15, entry_stop=30)
+    assert read_branch(tree, "Muon_pt", partition).to_list() == expected.to_list()
+
+
+def test_a_branch_that_ends_too_early_is_refused(partition: Partition) -> None:
+    tree = open_kept(partition)
+    beyond = replace(partition, stop=40)
+    with pytest.raises(
+        FileError, match=r"'Muon_pt'.*15 entries instead of 25"
+    ):
+        read_branch(tree, "Muon_pt", beyond)
+
+
+def test_a_branch_that_is_not_there_is_named(partition: Partition) -> None:
+    with pytest.raises(FileError, match="Branch 'Muon_ptt'"):
+        read_branch(open_kept(partition), "Muon_ptt", partition)
