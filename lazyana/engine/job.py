@@ -155,6 +155,18 @@ class Job:
             for position, partition in enumerate(work.partitions):
                 yield (group, position), number, partition
 
+    @property
+    def size(self) -> int:
+        """Number of nodes of the graph, without making it."""
+        nodes = 1 + len(self.works) + self.partitions
+        for work in self.works:
+            keys = len(work.partitions)
+            while keys > 1:
+                alone = keys % self.fan_in == 1  # passed on, not merged
+                keys = -(-keys // self.fan_in)
+                nodes += keys - alone
+        return nodes
+
     def graph(self, task: Callable[[Any, Partition], Partial] | None = None) -> dict[Any, Any]:
         """The dask graph: a plain dictionary of tasks.
 

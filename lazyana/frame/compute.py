@@ -20,7 +20,7 @@ from lazyana.errors import InputError
 from lazyana.frame.booking import Marked, Merged, Output
 from lazyana.frame.group import Group
 from lazyana.options import RunOptions
-from lazyana.plan.build import Request, check_stage, record, stages
+from lazyana.plan.build import check_stage, record, stages
 from lazyana.plan.explain import Explanation, GroupPlan
 from lazyana.plan.fingerprint import program_fingerprint
 from lazyana.plan.program import Program
@@ -204,20 +204,13 @@ class _Finisher:
 
 
 def _record(group: Group, outputs: Sequence[tuple[str, Output]]) -> Program:
-    shifts: dict[str, Any] = {}
-    requests: list[Request] = []
-    for name, output in outputs:
+    # Varied columns are of their frame alone, so the variations of several frames may share a name.
+    shifts: dict[str, dict[str, Any]] = {}
+    for _, output in outputs:
         for label, pairs in output.shifts.items():
-            known = shifts.setdefault(label, {})
-            for old, new in pairs:
-                if known.setdefault(old.name, (old, new))[1].name != new.name:
-                    msg = (
-                        f"Variation {label!r} means different things in two frames computed "
-                        "together: give the systematics different names."
-                    )
-                    raise InputError(msg)
-        requests.append(output.request(name))
+            shifts.setdefault(label, {}).update({pair[0].name: pair for pair in pairs})
     pairs_of = {label: list(pairs.values()) for label, pairs in shifts.items()}
+    requests = [output.request(name) for name, output in outputs]
     return record(group.name, requests, pairs_of)
 
 
@@ -289,7 +282,7 @@ def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunR
             sizes[name] = size
             datasets[name] = DatasetReport(partitions, events, size)
     warnings = tuple(f"{note} ({count} times)" for note, count in sorted(partial.notes.items()))
-    tasks = len(plan.job.graph())
+    tasks = plan.job.size
     return RunReport(datasets, seconds, executor, tasks, (), warnings)
 
 
@@ -359,7 +352,7 @@ def explain(
         for group, staged, work in zip(plan.groups, plan.stages, plan.job.works, strict=True)
     )
     names = zip(plan.nesting.paths(), kinds, strict=True)
-    return Explanation(groups, tuple(names), len(plan.job.graph()), stage)
+    return Explanation(groups, tuple(names), plan.job.size, stage)
 
 
 def _branch_bytes(group: Group) -> dict[str, int]:

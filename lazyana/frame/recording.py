@@ -50,20 +50,20 @@ def put_field(record: dak.Array, name: str | list[str], column: dak.Array) -> da
     name
         Name of the field, or the names that lead to it.
     """
-    meta = record._meta
     layout = None
     if isinstance(name, str):
-        layout = _with_content(meta.layout, column._meta.layout, name)
+        layout = _with_content(record._meta.layout, column._meta.layout, name)
     put: dak.Array
     if layout is None:
         put = ak.with_field(record, column, name)
         return put
+    meta = record._meta
     put = dak.map_partitions(
         _WithFieldFn(name, True, None, None),
         record,
         column,
         label="with-field",
-        token=_token(record.name, column.name, name),
+        token=_token(record.name, column.name, str(name)),
         meta=ak.Array(layout, behavior=meta.behavior, attrs=meta.attrs),
     )
     return put
@@ -71,7 +71,9 @@ def put_field(record: dak.Array, name: str | list[str], column: dak.Array) -> da
 
 def _with_content(records: Any, column: Any, name: str) -> Any:
     """Layout of records with a field replaced; None where that is not straightforward."""
-    if records.is_record and name in records.fields and not column.is_option:
+    if column.parameter("__array__") is not None or column.is_regular or records.is_regular:
+        return None
+    if records.is_record and name in records.fields and not (column.is_option or records.is_tuple):
         contents = [
             column if field == name else content
             for field, content in zip(records.fields, records.contents, strict=True)

@@ -321,6 +321,52 @@ def downstream(users: Mapping[str, Sequence[str]], varied: Collection[str]) -> s
     return found
 
 
+def drop_unused(program: Program) -> Program:
+    """Keep the steps that an output needs, nominal or varied, in order.
+
+    A shift keeps only the columns that an output which wants it is made of: varying what nobody
+    looks at costs nothing.
+    """
+    replaced: dict[str, dict[str, str]] = {shift.variation: {} for shift in program.shifts}
+    for wanted, shifts in worlds(program).items():
+        used = {step.key for step in ordered(program.by_key, wanted)}
+        for shift in shifts:
+            replaced[shift.variation] |= {
+                old: new for old, new in shift.replacements.items() if old in used
+            }
+    kept = dict.fromkeys(program.outputs)
+    kept |= dict.fromkeys(new for pairs in replaced.values() for new in pairs.values())
+    return program.replace(
+        steps=ordered(program.by_key, kept),
+        shifts=tuple(Shift(shift.variation, replaced[shift.variation]) for shift in program.shifts),
+    )
+
+
+def rename(program: Program, names: Mapping[str, str]) -> Program:
+    """The program whose bookings and shifts name other steps: the last of a chain of names."""
+
+    def final(key: str) -> str:
+        while key in names and names[key] != key:
+            key = names[key]
+        return key
+
+    def booked() -> Iterator[Booking]:
+        for b in program.bookings:
+            keys = {label: final(key) for label, key in b.keys.items()}
+            yield Booking(b.output, b.sink, keys, b.variations)
+
+    return program.replace(
+        bookings=tuple(booked()),
+        shifts=tuple(
+            Shift(
+                shift.variation,
+                {final(old): final(new) for old, new in shift.replacements.items()},
+            )
+            for shift in program.shifts
+        ),
+    )
+
+
 def nominal_booking(output: str, sink: Any, key: str, variations: tuple[str, ...]) -> Booking:
     """A booking as it is before variations are written out."""
     return Booking(output, sink, {NOMINAL: key}, variations)

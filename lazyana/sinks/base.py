@@ -51,6 +51,14 @@ class Place:
         self.notes[what] = self.notes.get(what, 0) + count
 
 
+def total(states: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Sum of arrays of one shape, in the order given; a new array, so that it can be repeated."""
+    result = states[0].copy()
+    for state in states[1:]:
+        result += state
+    return result
+
+
 def plain(column: Any, missing: bool | float, dtype: Any) -> npt.NDArray[Any]:
     """A column of one value an event as a numpy array.
 

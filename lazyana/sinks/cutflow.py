@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lazyana.errors import InputError, did_you_mean
-from lazyana.sinks.base import NOMINAL, Membership, Place, plain
+from lazyana.sinks.base import NOMINAL, Membership, Place, plain, total
 
 ALL_EVENTS = "all events"
 
@@ -116,10 +116,7 @@ class Stages:
 
     def merge(self, states: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         """Sum, in the order given."""
-        total = states[0].copy()
-        for state in states[1:]:
-            total += state
-        return total
+        return total(states)
 
     def finish(
         self, states: Mapping[tuple[str, str], npt.NDArray[np.float64]], datasets: Sequence[str]
@@ -178,12 +175,12 @@ def unite_cutflows(cutflows: Sequence[Cutflow]) -> Cutflow:
             for name in variations
         ]
         columns = _columns_of(cutflow.stages, stages)
-        for total, part in (
+        for united, part in (
             (counts, cutflow.counts),
             (sumw, cutflow.sumw),
             (sumw2, cutflow.sumw2),
         ):
-            np.add.at(total, rows, part[:, sources][:, :, columns])
+            np.add.at(united, rows, part[:, sources][:, :, columns])
     categories = dict.fromkeys(name for cutflow in cutflows for name in cutflow.categories)
     return Cutflow(datasets, stages, variations, counts, sumw, sumw2, tuple(categories))
 

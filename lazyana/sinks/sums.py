@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from lazyana.sinks.base import NOMINAL, Place
+from lazyana.sinks.base import NOMINAL, Place, total
 
 Sums = dict[str, dict[str, float]]
 
@@ -51,10 +51,7 @@ class Sum:
 
     def merge(self, states: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         """Sum, in the order given."""
-        total = states[0].copy()
-        for state in states[1:]:
-            total += state
-        return total
+        return total(states)
 
     def finish(
         self, states: Mapping[tuple[str, str], npt.NDArray[np.float64]], datasets: Sequence[str]

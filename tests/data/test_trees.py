@@ -74,9 +74,7 @@ def test_a_branch_is_what_uproot_reads(partition: Partition) -> None:
 def test_a_branch_that_ends_too_early_is_refused(partition: Partition) -> None:
     tree = open_kept(partition)
     beyond = replace(partition, stop=40)
-    with pytest.raises(
-        FileError, match=r"'Muon_pt'.*15 entries instead of 25"
-    ):
+    with pytest.raises(FileError, match=r"'Muon_pt'.*15 entries instead of 25"):
         read_branch(tree, "Muon_pt", beyond)
 
 

@@ -167,7 +167,7 @@ def test_jobs_side_by_side_are_counted_apart(client: Client, job_of: Callable[..
 
 
 class Witness:
-    """A sink that writes down where it is unpickled, and merges slowly."""
+    """A sink that writes down where it is unpickled."""
 
     kind = "witness"
 

@@ -75,6 +75,12 @@ def its_number(shipped: Any, partition: Partition) -> Partial:
 # -- the graph ------------------------------------------------------------------------------------
 
 
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=3), st.integers(2, 9))
+def test_the_size_is_that_of_the_graph(sizes: list[int], fan_in: int) -> None:
+    job = numbers_job(*sizes, fan_in=fan_in)
+    assert job.size == len(job.graph())
+
+
 def test_the_graph_is_plain_and_any_get_of_dask_runs_it(
     job: Job, frozen: Freeze, expected: Any
 ) -> None:
@@ -237,7 +243,7 @@ def test_partitioning_changes_nothing_but_rounding(outputs: Any) -> None:
     @given(size=st.integers(40, 400), fan_in=st.integers(2, 9))
     def same(size: int, fan_in: int) -> None:
         other = la.compute(outputs, executor="sync", partition_size=size, merge_fan_in=fan_in)
-        assert sum(part.events for part in other.report.datasets.values()) == 792
+        assert sum(part.events_read for part in other.report.datasets.values()) == 792
         np.testing.assert_array_equal(other["cutflow"].counts, one["cutflow"].counts)
         np.testing.assert_allclose(other["cutflow"].sumw, one["cutflow"].sumw, rtol=1e-12)
         for part in ("value", "variance"):
