@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -93,3 +94,17 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     if not close:
         return ""
     return " Did you mean " + " or ".join(repr(name) for name in close) + "?"
+
+
+def type_text(kind: object, longest: int = 80) -> str:
+    """The type of an array as a message shows it: without parameters, on one line, not too long.
+
+    Parameters
+    ----------
+    kind
+        The type, e.g. ``array.type``.
+    longest
+        Number of characters to show at most.
+    """
+    text = " ".join(re.sub(r"\[parameters=\{.*?\}\]", "", str(kind)).split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from lazyana import errors
-from lazyana.errors import LazyanaError, did_you_mean
+from lazyana.errors import LazyanaError, did_you_mean, type_text
 
 KINDS = {
     "ColumnError": (AttributeError, KeyError),
@@ -84,3 +84,10 @@ def test_at_most_three_suggestions() -> None:
 
 def test_names_that_differ_in_case_only_are_both_suggested() -> None:
     assert did_you_mean("DYjets", ["DYJets", "dyjets"]) == " Did you mean 'DYJets' or 'dyjets'?"
+
+
+def test_types_are_shown_without_parameters_on_one_line() -> None:
+    kind = '## * var * bool[parameters={"__doc__": "pt", "typename": "float[]"}]'
+    assert type_text(kind) == "## * var * bool"
+    assert type_text("{\n    x: int64,\n    y: bool\n}") == "{ x: int64, y: bool }"
+    assert type_text("a" * 200) == "a" * 79 + "…"

@@ -8,7 +8,6 @@ did.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
@@ -17,7 +16,7 @@ import dask_awkward as dak
 import numpy as np
 from dask_awkward.lib.core import Scalar
 
-from lazyana.errors import ColumnError, LazyValueError, did_you_mean
+from lazyana.errors import ColumnError, LazyValueError, did_you_mean, type_text
 
 _PREFIX = "events-lazyana-"
 _INSTALLED = "_lazyana_guards"
@@ -220,7 +219,7 @@ def no_field(array: Any, name: str, fields: list[str]) -> str:
     """Message for a field that is not there."""
     what = collection_name(array)
     if not fields:
-        kind = re.sub(r"\[parameters=\{.*?\}\]", "", str(array._meta.type)).partition(" * ")[2]
+        kind = type_text(array._meta.type).partition(" * ")[2]
         return f"{what} has no field {name!r}: it is a plain column of type {kind}."
     methods = [word for word in dir(type(array._meta)) if not word.startswith("_")]
     if name in methods and what != "NanoEvents":

@@ -9,7 +9,7 @@ import awkward as ak
 import dask_awkward as dak
 import numpy as np
 
-from lazyana.errors import InputError, InputTypeError
+from lazyana.errors import InputError, InputTypeError, type_text
 
 
 def lazy(value: Any) -> bool:
@@ -55,13 +55,13 @@ def check_mask(what: str, mask: dak.Array) -> None:
         raise InputTypeError(msg)
     if meta.ndim != 1:
         msg = (
-            f"{what} has type {meta.type}, several values an event: reduce it with "
+            f"{what} has type {type_text(meta.type)}, several values an event: reduce it with "
             "ak.any(mask, axis=1), ak.all(mask, axis=1) or ak.sum(mask, axis=1) >= n."
         )
         raise InputTypeError(msg)
     if _dtype(meta) != np.dtype(bool):
         msg = (
-            f"{what} has type {meta.type}, not boolean: compare it with something, "
+            f"{what} has type {type_text(meta.type)}, not boolean: compare it with something, "
             "e.g. column > 0 or column != 0."
         )
         raise InputTypeError(msg)
@@ -78,7 +78,10 @@ def same_kind(what: str, nominal: dak.Array, value: dak.Array) -> None:
     mine, other = nominal._meta, value._meta
     differ = mine.ndim != other.ndim or bool(mine.fields) != bool(other.fields)
     if differ or _is_text(mine) != _is_text(other):
-        msg = f"{what} has type {_short(other)}, but the column has type {_short(mine)}."
+        msg = (
+            f"{what} has type {type_text(other.type)}, but the column has type "
+            f"{type_text(mine.type)}."
+        )
         raise InputTypeError(msg)
     lost = sorted(set(mine.fields) - set(other.fields))
     if lost:
@@ -130,8 +133,3 @@ def _dtype(meta: ak.Array) -> Any:
 
 def _is_text(meta: ak.Array) -> bool:
     return meta.layout.purelist_parameter("__array__") in ("string", "bytestring")
-
-
-def _short(meta: ak.Array) -> str:
-    text = " ".join(str(meta.type).split())
-    return text if len(text) < 80 else f"{text[:77]}…"

@@ -11,7 +11,7 @@ import boost_histogram as bh
 import numpy as np
 import numpy.typing as npt
 
-from lazyana.errors import InputTypeError, RunError
+from lazyana.errors import InputTypeError, RunError, type_text
 from lazyana.sinks.base import Place
 from lazyana.sinks.fill import Entries, Integers
 
@@ -56,8 +56,9 @@ def check_column(name: str, axis: Any, column: Any) -> None:
             raise InputTypeError(msg)
         if layout.is_union:
             msg = (
-                f"The column for histogram axis {name!r} mixes types: {layout.form.type}. Make "
-                "them one type, for example with ak.values_astype."
+                f"The column for histogram axis {name!r} mixes types: "
+                f"{type_text(layout.form.type)}. Make them one type, for example with "
+                "ak.values_astype."
             )
             raise InputTypeError(msg)
         if layout.is_list:

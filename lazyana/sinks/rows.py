@@ -12,7 +12,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from lazyana.errors import InputError, InputTypeError, RunError
+from lazyana.errors import InputError, InputTypeError, RunError, type_text
 
 OBJECT_INDEX = "object_index"
 
@@ -39,7 +39,7 @@ def _check_type(name: str, layout: Layout) -> None:
     if inner.is_unknown or (inner.is_numpy and inner.dtype.kind in "biufM"):
         return
     msg = (
-        f"the column {name!r} cannot be saved: its type is {layout.form.type}. "
+        f"the column {name!r} cannot be saved: its type is {type_text(layout.form.type)}. "
         "Numbers, booleans, strings, lists and records of these can be."
     )
     raise InputTypeError(msg)

@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from lazyana.errors import InputTypeError, RunError
+from lazyana.errors import InputTypeError, RunError, type_text
 from lazyana.options import NanPolicy
 from lazyana.sinks.base import NOMINAL, Membership, Place, plain
 
@@ -211,15 +211,16 @@ def check_weight(name: str, label: str, column: Any) -> None:
         raise InputTypeError(msg)
     if column.ndim != 1:
         msg = (
-            f"{what} has type {column.type}, several values an event: reduce it with axis=1, "
-            "e.g. ak.prod(column, axis=1)."
+            f"{what} has type {type_text(column.type)}, several values an event: reduce it with "
+            "axis=1, e.g. ak.prod(column, axis=1)."
         )
         raise InputTypeError(msg)
     if _is_string(column):
         msg = f"{what} is text: give a column with one number an event."
         raise InputTypeError(msg)
     if _dtype(column).kind not in "biuf":
-        msg = f"{what} has type {column.type}: give a column with one real number an event."
+        kind = type_text(column.type)
+        msg = f"{what} has type {kind}: give a column with one real number an event."
         raise InputTypeError(msg)
 
 
