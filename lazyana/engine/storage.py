@@ -199,7 +199,8 @@ class StoredOutputs(Sequence[Any]):
             if _signature(self.file) != self.signature:
                 msg = f"{self.file} has changed since it was loaded; load it again."
                 raise FileError(msg)
-            with zipfile.ZipFile(self.file) as archive:
+            # Opened here, so that it is closed whatever a library leaves open in the archive.
+            with self.file.open("rb") as raw, zipfile.ZipFile(raw) as archive:
                 return Reader(archive, self.file.parent).read(member, leaf["type"])
 
 
