@@ -27,8 +27,6 @@ from lazyana.plan.program import Program
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.unite import Filled, finish
 
-Booked = Output | Merged
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:

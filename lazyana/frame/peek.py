@@ -29,7 +29,6 @@ class Show:
     """A sink that hands its column back."""
 
     kind = "head"
-    uses_all = False
 
     def fill(self, place: Place | None, column: ak.Array) -> ak.Array:
         """The column."""

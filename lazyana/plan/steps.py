@@ -72,11 +72,6 @@ class Fill:
     sink: Any
     variation: str = NOMINAL
 
-    @property
-    def opaque(self) -> bool:
-        """Whether it is not run when tracing, because it uses all of its columns."""
-        return getattr(self.sink, "uses_all", True)
-
     def __call__(self, place: Place, *columns: Any) -> Any:
         """State of the sink for the events at `place`."""
         if self.variation != NOMINAL:
