@@ -16,6 +16,7 @@ from lazyana.data.fileset import Dataset
 from lazyana.data.inspect import Catalog
 from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import FrameMismatchError, LazyValueError
+from lazyana.plan.lower import combines_all_events
 from lazyana.plan.steps import SelectEvents
 
 _CROSS_REFERENCE = "apply-global-index"
@@ -154,12 +155,7 @@ class Group:
         if not wrong:
             return
         if wrong[0] == _REDUCED:
-            msg = (
-                f"{what} combines all events (it reduces over axis 0 or None), which a lazy column "
-                "cannot: each task sees only a part of them. Give an axis (axis=1 or -1 for the "
-                "objects of each event), or compute events.sum(column) first and use its value."
-            )
-            raise LazyValueError(msg)
+            raise LazyValueError(combines_all_events(what))
         if wrong[0] == _FOREIGN:
             msg = (
                 f"{what} is made of a dask-awkward array that is not of these events. Put the "

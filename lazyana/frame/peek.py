@@ -15,7 +15,7 @@ from lazyana.data.partitions import Partition, partitions_of
 from lazyana.errors import InputError, InputTypeError
 from lazyana.plan.build import Request, record, stages
 from lazyana.plan.lower import lower
-from lazyana.plan.program import SOURCE, Program, Ref, ordered
+from lazyana.plan.program import SOURCE, Program, Ref, filled, ordered
 from lazyana.sinks.base import NOMINAL, Place
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def to_dask_awkward(frame: Events, partition_size: int) -> dak.Array:
         if step.args == (Ref(SOURCE),):
             values[step.key] = events
             continue
-        args, kwargs = _resolve(step.args, values), _resolve(dict(step.kwargs), values)
+        args, kwargs = filled(step.args, values), filled(dict(step.kwargs), values)
         if not step.refs:
             values[step.key] = step.function(*args, **kwargs)
             continue
@@ -141,13 +141,3 @@ def _zipped(columns: Mapping[str, Any]) -> Any:
 
 def _empty(column: Any) -> ak.Array:
     return ak.typetracer.length_zero_if_typetracer(column._meta)
-
-
-def _resolve(value: Any, values: Mapping[str, Any]) -> Any:
-    if isinstance(value, Ref):
-        return values[value.key]
-    if isinstance(value, tuple | list):
-        return type(value)(_resolve(item, values) for item in value)
-    if isinstance(value, dict):
-        return {key: _resolve(item, values) for key, item in value.items()}
-    return value

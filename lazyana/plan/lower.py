@@ -93,14 +93,18 @@ def _checked_source(name: str, others: set[str]) -> str:
     return name
 
 
+def combines_all_events(what: str) -> str:
+    """Message for a column that needs more events than those of its partition."""
+    return (
+        f"{what} combines all events (it reduces over axis 0 or None), which a lazy column cannot: "
+        "each task sees only a part of them. Give an axis (axis=1 or -1 for the objects of each "
+        "event), or compute events.sum(column) first and use its value."
+    )
+
+
 def _lower_layer(name: str, layer: Any) -> dict[str, Step]:
     if isinstance(layer, AwkwardTreeReductionLayer):
-        msg = (
-            f"{_word(name)!r} combines all events (it reduces over axis 0 or None), which a lazy "
-            "column cannot: each task sees only a part of them. Give an axis (axis=1 or -1 for "
-            "the objects of each event), or compute events.sum(column) first and use its value."
-        )
-        raise LazyValueError(msg)
+        raise LazyValueError(combines_all_events(repr(_word(name))))
     tasks = dict(layer)
     if any(isinstance(key, tuple) and key[1:] != (0,) for key in tasks):
         msg = f"{_word(name)!r} rearranges events across partitions, which a lazy column cannot."

@@ -70,8 +70,8 @@ class Step:
         if new == refs:
             return self
         swap = {ref: Ref(name) for ref, name in zip(refs, new, strict=True)}
-        kwargs = _fill(self.kwargs, swap) if self.kwargs else self.kwargs
-        step = Step(key or self.key, self.function, _fill(self.args, swap), kwargs)
+        kwargs = filled(self.kwargs, swap) if self.kwargs else self.kwargs
+        step = Step(key or self.key, self.function, filled(self.args, swap), kwargs)
         step.__dict__["refs"] = tuple(dict.fromkeys(new))
         return step
 
@@ -244,7 +244,7 @@ def run_step(step: Step, values: Mapping[str, Any], place: Place | None = None) 
     args, kwargs = step.args, step.kwargs
     if step.refs:
         mine = {key: values[key] for key in step.refs}
-        args, kwargs = _fill(args, mine), _fill(kwargs, mine)
+        args, kwargs = filled(args, mine), filled(kwargs, mine)
         del mine
     try:
         return step.function(*args, **kwargs)
@@ -383,7 +383,7 @@ def _refs(value: Any) -> Iterator[str]:
             yield from _refs(item)
 
 
-def _fill(value: Any, values: Mapping[str, Any]) -> Any:
+def filled(value: Any, values: Mapping[str, Any]) -> Any:
     """`value` with every Ref that is in `values` replaced; what holds none is not copied."""
     kind = type(value)
     if kind is Ref:
@@ -391,13 +391,13 @@ def _fill(value: Any, values: Mapping[str, Any]) -> Any:
     if kind is str or kind is int or kind is float:
         return value
     if isinstance(value, tuple | list | set | frozenset):
-        items = [_fill(item, values) for item in value]
+        items = [filled(item, values) for item in value]
         if all(map(operator.is_, items, value)):
             return value
         return kind(*items) if hasattr(value, "_fields") else kind(items)
     if isinstance(value, dict):
-        filled = {key: _fill(item, values) for key, item in value.items()}
-        return filled if any(filled[key] is not value[key] for key in value) else value
+        mapping = {key: filled(item, values) for key, item in value.items()}
+        return mapping if any(mapping[key] is not value[key] for key in value) else value
     return value
 
 
