@@ -32,8 +32,9 @@ import numpy as np
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 import lazyana as la
+from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Dataset, Fileset
-from lazyana.data.inspect import Catalog, inspect
+from lazyana.data.inspect import inspect
 from lazyana.data.partitions import Partition, partitions_of
 from lazyana.data.toy import write_dataset
 from lazyana.engine.job import Job, Work

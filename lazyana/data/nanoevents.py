@@ -21,11 +21,12 @@ from coffea.nanoevents.schemas import BaseSchema
 from coffea.nanoevents.util import quote, unquote
 from dask_awkward.lib.utils import buffer_keys_required_to_compute_shapes, trace_form_structure
 
+from lazyana.data.catalog import Layout
 from lazyana.data.guards import install_guards
-from lazyana.data.inspect import Layout
 from lazyana.data.partitions import Partition
-from lazyana.data.trees import open_kept, read_branch
+from lazyana.data.reading import read_branches
 from lazyana.errors import InputTypeError, LazyValueError
+from lazyana.options import ReadOptions
 
 SOURCE = "events"
 LABEL_FIELD = "lazyana_dataset"
@@ -216,13 +217,19 @@ class Reading:
         Which events.
     plan
         What is meant to be read.
+    options
+        How files are read.
     extra_branches
         Branches read although the plan did not foresee it.
+    by_uproot
+        Branches of the plan that the basket index lacks, so that uproot had to read them.
     """
 
     partition: Partition
     plan: ReadPlan
+    options: ReadOptions = field(default_factory=ReadOptions)
     extra_branches: list[str] = field(default_factory=list)
+    by_uproot: list[str] = field(default_factory=list)
 
     def events(self) -> ak.Array:
         """The events of the partition, NanoEvents of shape ``(events,)``.
@@ -243,6 +250,11 @@ class Reading:
         """Take down a branch that is read although the plan did not foresee it."""
         if branch not in self.plan.branches and branch not in self.extra_branches:
             self.extra_branches.append(branch)
+
+    def fell_back(self, branch: str) -> None:
+        """Take down a planned branch that uproot had to read."""
+        if branch in self.plan.branches and branch not in self.by_uproot:
+            self.by_uproot.append(branch)
 
     def _build(self, source: _Branches, eager: frozenset[str], again: _Again) -> ak.Array:
         events = ak.from_buffers(
@@ -332,7 +344,7 @@ class _Branches(BaseSourceMapping):  # type: ignore[misc]
     def __init__(self, reading: Reading) -> None:
         super().__init__(None, 0, reading.partition.entries)
         self._reading = reading
-        self._arrays: dict[str, ak.Array] = {}
+        self._arrays: dict[str, ak.contents.Content] = {}
 
     @classmethod
     def _extract_base_form(cls, source: Any) -> Any:
@@ -342,13 +354,15 @@ class _Branches(BaseSourceMapping):  # type: ignore[misc]
         return "lazyana:"
 
     def read(self, names: Iterable[str]) -> None:
-        partition = self._reading.partition
         names = [name for name in names if name not in self._arrays]
         if not names:
             return
-        tree = open_kept(partition)
-        for name in names:
-            self._arrays[name] = read_branch(tree, name, partition)
+        reading = self._reading
+        self._arrays.update(
+            read_branches(
+                reading.partition, names, reading.plan.branches, reading.options, reading.fell_back
+            )
+        )
 
     def forget(self) -> None:
         self._arrays.clear()
@@ -367,10 +381,10 @@ class _Branches(BaseSourceMapping):  # type: ignore[misc]
         if columnhandle not in self._arrays:
             self._reading.note(columnhandle)
             self.read([columnhandle])
-        array = self._arrays[columnhandle]
-        if isinstance(array.layout, ak.contents.ListOffsetArray):
-            return ak.Array(array.layout.to_ListOffsetArray64(True))
-        return array
+        layout = self._arrays[columnhandle]
+        if isinstance(layout, ak.contents.ListOffsetArray):
+            layout = layout.to_ListOffsetArray64(True)
+        return ak.Array(layout)
 
     def __len__(self) -> int:
         return self._reading.partition.entries
@@ -397,7 +411,7 @@ class _Buffers(Mapping[str, Any]):
         if unquote(form_key) == _LABEL_KEY:
             return np.full(partition.entries, partition.label, dtype=np.int32)
         suffix = _OFFSETS if attribute == "offsets" else ""
-        full = f"{partition.uuid}/events/0-{partition.entries}/{attribute}/{form_key}{suffix}"
+        full = f"lazyana/events/0-{partition.entries}/{attribute}/{form_key}{suffix}"
         result: npt.NDArray[Any] = self._source[full]
         return result
 

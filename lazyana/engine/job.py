@@ -17,6 +17,7 @@ import cloudpickle
 from lazyana.data.nanoevents import Reading
 from lazyana.data.partitions import Partition
 from lazyana.errors import LazyanaError, RunError
+from lazyana.options import ReadOptions
 from lazyana.plan.program import Program
 from lazyana.sinks.base import NOMINAL, Place
 
@@ -49,25 +50,38 @@ class Shipped:
     Where it only passes through, such as a scheduler, it stays the bytes it arrived as.
     """
 
-    def __init__(self, program: Program | None = None, payload: bytes | None = None) -> None:
-        self._program = program
+    def __init__(
+        self,
+        program: Program | None = None,
+        reading: ReadOptions | None = None,
+        payload: bytes | None = None,
+    ) -> None:
+        self._content = None if program is None else (program, reading or ReadOptions())
         self._payload = payload
         self._lock = threading.Lock()
 
     @property
     def program(self) -> Program:
         """The program."""
+        return self._arrived()[0]
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How its files are read."""
+        return self._arrived()[1]
+
+    def _arrived(self) -> tuple[Program, ReadOptions]:
         with self._lock:
-            if self._program is None:
-                self._program = cloudpickle.loads(self._payload)
-            return self._program
+            if self._content is None:
+                self._content = cloudpickle.loads(self._payload)
+            return self._content
 
     @property
     def payload(self) -> bytes:
-        """The program, pickled."""
+        """The program and how to read, pickled."""
         with self._lock:
             if self._payload is None:
-                self._payload = cloudpickle.dumps(self._program)
+                self._payload = cloudpickle.dumps(self._content)
             return self._payload
 
     @cached_property
@@ -123,6 +137,8 @@ class Job:
         One for each group of datasets.
     fan_in
         How many partial results one merge task takes.
+    reading
+        How files are read.
     token
         Makes the keys differ from those of any other job on the same scheduler, which would
         otherwise take one for the other.
@@ -131,6 +147,7 @@ class Job:
     name: str
     works: tuple[Work, ...]
     fan_in: int = 8
+    reading: ReadOptions = field(default_factory=ReadOptions)
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
 
     @property
@@ -185,7 +202,7 @@ class Job:
         programs = [self._key("program", number) for number in range(len(self.works))]
         leaves: list[list[Any]] = [[] for _ in self.works]
         for program, work in zip(programs, self.works, strict=True):
-            graph[program] = Shipped(work.program)
+            graph[program] = Shipped(work.program, self.reading)
         for key, number, partition in self.tasks():
             graph[key] = (task or run_partition, programs[number], partition)
             leaves[number].append(key)
@@ -238,11 +255,11 @@ def run_partition(shipped: Shipped, partition: Partition) -> Partial:
         partition.dataset,
         partition.number,
         NOMINAL,
-        partition.url,
+        partition.file,
         partition.start,
         partition.stop,
     )
-    reading = Reading(partition, program.read)
+    reading = Reading(partition, program.read, shipped.reading)
     states = program.run(_read(reading), place)
     for branch in reading.extra_branches:
         place.note(f"branch {branch} read although the plan did not foresee it", 1)
@@ -298,7 +315,7 @@ def _read(reading: Reading) -> Any:
     except Exception as error:
         where = reading.partition
         msg = (
-            f"Entries {where.start}-{where.stop} of {where.url} cannot be read: "
+            f"Entries {where.start}-{where.stop} of {where.file} cannot be read: "
             f"{type(error).__name__}: {error}"
         )
         raise RunError(msg) from error

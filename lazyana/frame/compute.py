@@ -90,8 +90,12 @@ def make_plan(outputs: Any, *, name: str | None = None, options: RunOptions | No
         ]
         staged = stages(_record(group, mine), group.blueprint)
         programs.append(staged)
+        read = staged["released"].read
+        branches = () if read is None else read.branches
         first = sum(len(work.partitions) for work in works)
-        partitions = partitions_of(group.catalog, group.names, options.partition_size, first)
+        partitions = partitions_of(
+            group.catalog, group.names, options.partition_size, first, branches
+        )
         works.append(Work(staged["released"], partitions))
     prefix = name or (groups[0].name if len(groups) == 1 else "lazyana")
     job = Job(prefix.replace("/", "_"), tuple(works), options.merge_fan_in)

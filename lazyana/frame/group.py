@@ -12,8 +12,8 @@ import dask_awkward as dak
 from dask_awkward.layers import AwkwardInputLayer
 from dask_awkward.layers.layers import AwkwardTreeReductionLayer
 
+from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Dataset
-from lazyana.data.inspect import Catalog
 from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import FrameMismatchError, LazyValueError
 from lazyana.plan.lower import combines_all_events

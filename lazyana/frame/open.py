@@ -7,8 +7,9 @@ from typing import Any
 
 from coffea.nanoevents import NanoAODSchema
 
+from lazyana.data.catalog import Catalog, groups_of
 from lazyana.data.fileset import FilesetLike
-from lazyana.data.inspect import Catalog, groups_of, inspect
+from lazyana.data.inspect import inspect
 from lazyana.data.nanoevents import Blueprint, blueprint_of, check_schema
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.booking import Merged, Output

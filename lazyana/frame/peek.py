@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -78,9 +78,9 @@ def head(frame: Events, number: int, columns: Mapping[str, Any] | None) -> ak.Ar
         return _empty(column)
     first, window = files[0], number
     while True:
-        stop = min(first.start + window, first.stop)
-        found = _run(program, replace(first, stop=stop))
-        if len(found) >= number or stop == first.stop or window >= _FARTHEST:
+        some = first.head(window)
+        found = _run(program, some)
+        if len(found) >= number or some.entries == first.entries or window >= _FARTHEST:
             return found[:number]
         window *= 10
 
@@ -127,7 +127,7 @@ def _run(program: Program, partition: Partition) -> ak.Array:
     if program.read is None:
         msg = "The program was not planned."
         raise RuntimeError(msg)
-    place = Place(partition.dataset, 0, NOMINAL, partition.url, partition.start, partition.stop)
+    place = Place(partition.dataset, 0, NOMINAL, partition.file, partition.start, partition.stop)
     states = program.run(Reading(partition, program.read).events(), place)
     return states["head", NOMINAL]
 

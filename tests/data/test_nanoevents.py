@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lazyana.data.inspect import Catalog, Layout, inspect
+from lazyana.data.catalog import Catalog, Layout
+from lazyana.data.inspect import inspect
 from lazyana.data.nanoevents import (
     LABEL_FIELD,
     Blueprint,
@@ -33,7 +35,7 @@ from lazyana.data.nanoevents import (
     ReadPlan,
     check_schema,
 )
-from lazyana.data.partitions import Partition
+from lazyana.data.partitions import Partition, span_of
 from lazyana.errors import ColumnError, FileError, InputTypeError, LazyValueError
 
 PROJECT = Path(__file__).parents[2]
@@ -54,14 +56,14 @@ def _blueprint(layout: Layout) -> Blueprint:
 def partition_of(catalog: Catalog, start: int = 0, stop: int | None = None) -> Partition:
     ((name, (info,)),) = catalog.files.items()
     end = info.entries if stop is None else stop
-    return Partition(0, name, 7, info.url, info.tree, info.uuid, start, end)
+    return Partition(0, name, 7, (span_of(info, start, end, ()),))
 
 
 def coffea_events(part: Partition, mode: str = "virtual") -> ak.Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return NanoEventsFactory.from_root(
-            {part.url: part.tree},
+            {part.file: part.spans[0].tree},
             schemaclass=NanoAODSchema,
             mode=mode,
             entry_start=part.start,
@@ -350,7 +352,7 @@ print(layout.signature, Blueprint(layout, NanoAODSchema).form.to_json())
 def test_form_is_the_same_in_every_process(toy: Catalog) -> None:
     found = {
         subprocess.run(
-            [sys.executable, "-c", _FORM, partition_of(toy).url],
+            [sys.executable, "-c", _FORM, partition_of(toy).file],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
             check=True,
             capture_output=True,
@@ -409,7 +411,7 @@ def test_branch_that_is_missing(real_data: Path) -> None:
         _ = events.luminosityBlock
     plan = plan_of(blueprint, lambda e: (e.Muon.pt, e.run))
     mine = Reading(part, plan).events()
-    with uproot.open(part.url) as file:
+    with uproot.open(part.file) as file:
         assert mine.Muon.pt.to_list() == file["Events/Muon_pt"].array().tolist()
         assert mine.run.to_list() == file["Events/run"].array().tolist()
 
@@ -431,7 +433,7 @@ def test_not_a_schema(schema: Any) -> None:
 @pytest.fixture
 def copy(toy: Catalog, tmp_path: Path) -> Path:
     target = tmp_path / "copy.root"
-    shutil.copy(partition_of(toy).url, target)
+    shutil.copy(partition_of(toy).file, target)
     return target
 
 
@@ -491,8 +493,6 @@ def test_never_a_short_read(copy: Path, toy: Catalog) -> None:
     reading = reading_of(copy, toy, keep_open=False)
     whole = reading.partition
     (info,) = inspect(copy).files["copy"]
-    longer = Partition(
-        0, "x", 0, whole.url, whole.tree, whole.uuid, info.entries - 5, info.entries + 5
-    )
+    longer = replace(whole, spans=(span_of(info, info.entries - 5, info.entries + 5, ()),))
     with pytest.raises(FileError, match="has 5 entries instead of 10"):
         Reading(longer, reading.plan).events()

@@ -7,9 +7,9 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lazyana.data.catalog import Catalog, FileInfo
 from lazyana.data.fileset import Dataset, Fileset
-from lazyana.data.inspect import Catalog, FileInfo
-from lazyana.data.partitions import Partition, partitions_of
+from lazyana.data.partitions import Partition, Span, partitions_of
 
 
 def catalog(entries: dict[str, list[int]]) -> Catalog:
@@ -38,7 +38,7 @@ datasets = st.dictionaries(
 def test_every_event_once(entries: dict[str, list[int]], size: int, first: int) -> None:
     found = partitions_of(catalog(entries), entries, size, first)
     covered = [
-        (p.label, p.dataset, p.url, p.tree, entry)
+        (p.label, p.dataset, p.file, p.spans[0].tree, entry)
         for p in found
         for entry in range(p.start, p.stop)
     ]
@@ -70,7 +70,9 @@ def test_files_without_events_give_none() -> None:
 
 def test_identity_travels_with_the_partition() -> None:
     (_, second) = partitions_of(catalog({"A": [1, 2]}), ["A"], 10)
-    assert second == Partition(1, "A", 0, "A1.root", "Events", "uuid1", 0, 2)
+    assert second == Partition(
+        1, "A", 0, (Span(("A1.root",), "Events", "TTree", "uuid1", 0, 2, "s"),)
+    )
     assert pickle.loads(pickle.dumps(second)) == second
 
 

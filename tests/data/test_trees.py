@@ -11,18 +11,19 @@ import pytest
 import uproot
 
 from lazyana.data.inspect import inspect
-from lazyana.data.partitions import Partition, partitions_of
+from lazyana.data.partitions import Span, partitions_of
 from lazyana.data.toy import write_dataset
 from lazyana.data.trees import open_kept, read_branch
 from lazyana.errors import FileError
+from lazyana.options import ReadOptions
 
 
 @pytest.fixture
-def partition(tmp_path: Path) -> Partition:
+def span(tmp_path: Path) -> Span:
     """The second half of a small file."""
     (path,) = write_dataset(tmp_path, "DYJetsToLL", events=30)
     catalog = inspect({"DY": str(path)})
-    return partitions_of(catalog, ["DY"], 15)[1]
+    return partitions_of(catalog, ["DY"], 15)[1].spans[0]
 
 
 def in_a_new_thread(function: Any) -> Any:
@@ -34,10 +35,10 @@ def in_a_new_thread(function: Any) -> Any:
     return found[0]
 
 
-def test_a_thread_opens_a_file_once(partition: Partition) -> None:
+def test_a_thread_opens_a_file_once(span: Span) -> None:
     def twice() -> bool:
-        first = open_kept(partition)
-        other = open_kept(replace(partition, number=7, start=0, stop=15))
+        first = open_kept(span.url, span, ReadOptions())
+        other = open_kept(span.url, replace(span, start=0, stop=15), ReadOptions())
         same = first is other
         first.file.close()
         return same
@@ -45,13 +46,13 @@ def test_a_thread_opens_a_file_once(partition: Partition) -> None:
     assert in_a_new_thread(twice)
 
 
-def test_only_so_many_stay_open(partition: Partition, tmp_path: Path) -> None:
+def test_only_so_many_stay_open(span: Span, tmp_path: Path) -> None:
     (path,) = write_dataset(tmp_path / "other", "SingleMuon", events=20)
     (other,) = partitions_of(inspect({"data": str(path)}), ["data"], 100)
 
     def both() -> tuple[bool, bool]:
-        first = open_kept(partition, keep=1)
-        second = open_kept(other, keep=1)
+        first = open_kept(span.url, span, ReadOptions(open_files=1))
+        second = open_kept(other.spans[0].url, other.spans[0], ReadOptions(open_files=1))
         closed = (first.file.source.closed, second.file.source.closed)
         second.file.close()
         return closed
@@ -59,25 +60,25 @@ def test_only_so_many_stay_open(partition: Partition, tmp_path: Path) -> None:
     assert in_a_new_thread(both) == (True, False)
 
 
-def test_a_replaced_file_is_noticed(partition: Partition) -> None:
+def test_a_replaced_file_is_noticed(span: Span) -> None:
     with pytest.raises(FileError, match="was replaced since it was inspected"):
-        open_kept(replace(partition, uuid="another"))
+        open_kept(span.url, replace(span, uuid="another"), ReadOptions())
 
 
-def test_a_branch_is_what_uproot_reads(partition: Partition) -> None:
-    tree = open_kept(partition)
-    with uproot.open(partition.url) as file:
+def test_a_branch_is_what_uproot_reads(span: Span) -> None:
+    tree = open_kept(span.url, span, ReadOptions())
+    with uproot.open(span.url) as file:
         expected = file["Events"]["Muon_pt"].array(entry_start=15, entry_stop=30)
-    assert read_branch(tree, "Muon_pt", partition).to_list() == expected.to_list()
+    assert read_branch(tree, "Muon_pt", span).to_list() == expected.to_list()
 
 
-def test_a_branch_that_ends_too_early_is_refused(partition: Partition) -> None:
-    tree = open_kept(partition)
-    beyond = replace(partition, stop=40)
+def test_a_branch_that_ends_too_early_is_refused(span: Span) -> None:
+    tree = open_kept(span.url, span, ReadOptions())
+    beyond = replace(span, stop=40)
     with pytest.raises(FileError, match=r"'Muon_pt'.*15 entries instead of 25"):
         read_branch(tree, "Muon_pt", beyond)
 
 
-def test_a_branch_that_is_not_there_is_named(partition: Partition) -> None:
+def test_a_branch_that_is_not_there_is_named(span: Span) -> None:
     with pytest.raises(FileError, match="Branch 'Muon_ptt'"):
-        read_branch(open_kept(partition), "Muon_ptt", partition)
+        read_branch(open_kept(span.url, span, ReadOptions()), "Muon_ptt", span)

@@ -25,7 +25,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import lazyana as la
-from lazyana.data.partitions import Partition
+from lazyana.data.partitions import Partition, Span
 from lazyana.engine.job import Job, Partial, Shipped, Work, merge, run_away, run_partition
 from lazyana.engine.local import Local
 from lazyana.engine.progress import Silent
@@ -54,7 +54,9 @@ def partitions(number: int, first: int = 0) -> tuple[Partition, ...]:
     url = "root://eospublic.cern.ch//eos/opendata/cms/mc/Run2016/DYJetsToLL_M-50/NANOAOD/1.root"
     uuid = "13d2c5c6-6f0e-11ef-a0f7-0242ac110002"
     return tuple(
-        Partition(i, "DY", 0, url, "Events", uuid, i * 1000, i * 1000 + 1000)
+        Partition(
+            i, "DY", 0, (Span((url,), "Events", "TTree", uuid, i * 1000, i * 1000 + 1000, "s"),)
+        )
         for i in range(first, first + number)
     )
 
@@ -331,7 +333,7 @@ def test_a_step_that_fails_is_named(job_of: Callable[..., Job]) -> None:
         run_partition(shipped, partition)
     message = str(caught.value)
     assert message.startswith("Step 'users-own' failed in entries 60-120 of ")
-    assert partition.url in message
+    assert partition.file in message
     assert "ValueError" in message
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -351,7 +353,9 @@ def test_the_error_travels_whatever_caused_it(
 
 
 def test_a_file_that_is_gone(job: Job) -> None:
-    gone = replace(job.works[0].partitions[0], url="/nowhere/gone.root")
+    partition = job.works[0].partitions[0]
+    span = replace(partition.spans[0], urls=("/nowhere/gone.root",))
+    gone = replace(partition, spans=(span,))
     with pytest.raises(FileError, match=r"/nowhere/gone\.root"):
         run_partition(Shipped(job.works[0].program), gone)
 

@@ -216,7 +216,7 @@ def test_jobs_side_by_side_are_counted_apart(job_of: Callable[..., Job]) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="lists open files as Linux does")
 def test_threads_leave_no_file_open(job: Job) -> None:
-    ours = {partition.url for work in job.works for partition in work.partitions}
+    ours = {partition.file for work in job.works for partition in work.partitions}
 
     def still_open() -> int:
         links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
