@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import uproot
 
 _LENGTHS = struct.Struct("<IIQ")
-_PACKED = struct.Struct("<HHH")
+_PACKED = struct.Struct("<IHHH")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ class BasketIndex:
             for place, name in enumerate(names)
             if name in self.branches
         }
-        return pack(chosen)
+        return pack(chosen, names)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is derived."""
@@ -131,8 +132,8 @@ class BasketIndex:
         self.__dict__.update(state)
 
 
-def pack(baskets: Mapping[int, Baskets]) -> bytes:
-    """Baskets of some branches, by position of the branch, as few bytes."""
+def pack(baskets: Mapping[int, Baskets], names: Sequence[str]) -> bytes:
+    """Baskets of some branches, by position of the branch among `names`, as few bytes."""
     if not baskets:
         return b""
     edges: dict[bytes, int] = {}
@@ -148,7 +149,7 @@ def pack(baskets: Mapping[int, Baskets]) -> bytes:
     words = "\n".join(codes).encode()
     lengths = np.array([len(edge) // 8 for edge in edges], "<u4")
     parts = (
-        _PACKED.pack(len(rows), len(edges), len(words)),
+        _PACKED.pack(_check(names), len(rows), len(edges), len(words)),
         words,
         np.array(rows, "<u2").tobytes(),
         lengths.tobytes(),
@@ -160,10 +161,19 @@ def pack(baskets: Mapping[int, Baskets]) -> bytes:
 
 
 def unpack(packed: bytes, names: Sequence[str]) -> dict[str, Baskets]:
-    """The inverse of `pack`, with the names of all branches in the order of their positions."""
+    """The inverse of `pack`, with the same names in the same order.
+
+    Raises
+    ------
+    ValueError
+        Other names than those given to `pack`.
+    """
     if not packed:
         return {}
-    count, kinds, word_bytes = _PACKED.unpack_from(packed)
+    check, count, kinds, word_bytes = _PACKED.unpack_from(packed)
+    if check != _check(names):
+        msg = "the byte ranges of a task are for other branches than its plan"
+        raise ValueError(msg)
     at = _PACKED.size
     codes = packed[at : at + word_bytes].decode().split("\n")
     at += word_bytes
@@ -246,6 +256,10 @@ def code_of(interpretation: Any) -> str | None:
     if not plain or wanted != stored.newbyteorder("="):
         return None
     return prefix + str(stored.str)
+
+
+def _check(names: Sequence[str]) -> int:
+    return zlib.crc32("\n".join(names).encode())
 
 
 def _bytes(numbers: npt.NDArray[Any]) -> bytes:

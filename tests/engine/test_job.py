@@ -383,7 +383,9 @@ def test_what_was_not_foreseen_is_read_and_noted(job: Job, frozen: Freeze) -> No
     fewer = frozenset(key for key in program.read.buffers if "MET_pt" not in key)
     branches = tuple(name for name in program.read.branches if name != "MET_pt")
     lean = program.replace(read=replace(program.read, buffers=fewer, branches=branches))
-    partial = run_partition(Shipped(lean), partition)
+    # The byte ranges in a task are those of its own plan.
+    spans = tuple(replace(span, baskets=b"") for span in partition.spans)
+    partial = run_partition(Shipped(lean), replace(partition, spans=spans))
     assert partial.notes == {"branch MET_pt read although the plan did not foresee it": 1}
     assert frozen(partial.states) == frozen(usual.states)
 
