@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-from coffea.nanoevents.mapping import UprootSourceMapping
-
 from lazyana.data.catalog import Catalog, FileInfo, Layout
 from lazyana.data.fileset import Fileset
-from lazyana.data.trees import FileState, file_state, first_line, open_tree
-from lazyana.data.ttree import note_tree
-from lazyana.errors import FileError
+from lazyana.data.formats import note_file
+from lazyana.data.trees import FileState, file_state
 
 _THREADS = 4
 
@@ -78,47 +71,10 @@ def inspect(
 def _inspect_file(url: str, tree: str) -> tuple[FileInfo, Layout]:
     state = file_state(url)
     # Whether a remote file is what it was can only be known by opening it.
-    return _open_and_note(url, tree) if state is None else _inspect_state(url, tree, state)
+    return note_file(url, tree) if state is None else _inspect_state(url, tree, state)
 
 
 @lru_cache(maxsize=16384)
 def _inspect_state(url: str, tree: str, state: FileState) -> tuple[FileInfo, Layout]:
     del state  # part of the cache key only
-    return _open_and_note(url, tree)
-
-
-def _open_and_note(url: str, tree: str) -> tuple[FileInfo, Layout]:
-    opened = open_tree(url, tree)
-    try:
-        info, layout = _note(url, tree, opened)
-    except Exception as error:
-        msg = f"The branches of {tree!r} in {url} cannot be read: {first_line(error)}"
-        raise FileError(msg) from error
-    finally:
-        opened.file.close()
-    return info, layout
-
-
-def _note(url: str, tree: str, opened: Any) -> tuple[FileInfo, Layout]:
-    layout, places = _layout(opened)
-    return note_tree(url, tree, opened, layout, places), layout
-
-
-def _layout(tree: Any) -> tuple[Layout, Mapping[str, int]]:
-    """The layout of a tree and the position of each branch, shared by all trees like it."""
-    names = sorted((branch.name, branch.typename) for branch in tree.branches)
-    signature = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
-    # One thread at a time: catching warnings changes what the whole process does with them.
-    with _lock:
-        if signature not in _layouts:
-            with warnings.catch_warnings():
-                # Branches that NanoEvents cannot hold are left out: naming one is our own error.
-                warnings.simplefilter("ignore")
-                base_form = UprootSourceMapping._extract_base_form(tree)
-            places = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in names))}
-            _layouts[signature] = (Layout(signature, json.dumps(base_form)), places)
-        return _layouts[signature]
-
-
-_lock = threading.Lock()
-_layouts: dict[str, tuple[Layout, Mapping[str, int]]] = {}
+    return note_file(url, tree)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import awkward as ak
 
+from lazyana.data.formats import READERS
 from lazyana.data.partitions import Partition, Span
-from lazyana.data.ttree import Note, read_tree
+from lazyana.data.ttree import Note
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
-
-_READERS = {"TTree": read_tree}
 
 
 def read_branches(
@@ -56,7 +55,7 @@ def read_branches(
 def _read_span(
     span: Span, names: Sequence[str], planned: Sequence[str], options: ReadOptions, note: Note
 ) -> dict[str, ak.contents.Content]:
-    read = _READERS[span.format]
+    read = READERS[span.format]
     try:
         return read(span.url, span, names, planned, options, note)
     except FileError:

@@ -7,8 +7,9 @@ from typing import Any
 
 from coffea.nanoevents import NanoAODSchema
 
-from lazyana.data.catalog import Catalog, groups_of
+from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import FilesetLike
+from lazyana.data.grouping import groups_of
 from lazyana.data.inspect import inspect
 from lazyana.data.nanoevents import Blueprint, blueprint_of, check_schema
 from lazyana.errors import InputError, InputTypeError, did_you_mean

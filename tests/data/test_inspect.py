@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import uproot
 
-from lazyana.data import inspect as module
-from lazyana.data.catalog import Layout, groups_of, simulated
-from lazyana.data.fileset import Dataset
+from lazyana.data import formats as module
+from lazyana.data.catalog import Layout
+from lazyana.data.fileset import Dataset, Fileset
+from lazyana.data.grouping import groups_of, simulated
 from lazyana.data.inspect import inspect
 from lazyana.data.trees import open_tree
 from lazyana.errors import FileError, InputError
@@ -176,7 +177,7 @@ def test_not_a_root_file(tmp_path: Path) -> None:
 
 def test_gone_since_the_fileset_was_made(tmp_path: Path) -> None:
     path = write(tmp_path / "a.root")
-    fileset = module.Fileset.parse(path)
+    fileset = Fileset.parse(path)
     path.unlink()
     with pytest.raises(FileError, match=rf"no file {path}"):
         inspect(fileset)
