@@ -137,11 +137,11 @@ def decompress(stored: Buffer, size: int) -> Numbers:
     while filled < size:
         codec, packed, length, at = _block(stored, at)
         stop = at + packed
-        if stop > len(stored):
+        if stop > len(stored) or (packed < _CHECKSUM.size and codec is _CODECS[b"L4"]):
             msg = "a compressed block goes beyond the end of its basket"
             raise BasketError(msg)
         if codec is _CODECS[b"L4"]:
-            (expected,) = _CHECKSUM.unpack_from(stored, at)
+            (expected,) = _CHECKSUM.unpack(bytes(stored[at : at + _CHECKSUM.size]))
             at += _CHECKSUM.size
             if xxhash.xxh64(stored[at:stop]).intdigest() != expected:
                 msg = "the checksum of a compressed block is wrong"
