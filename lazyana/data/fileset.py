@@ -7,22 +7,24 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from lazyana.errors import FileError, InputError, InputTypeError, did_you_mean
 
 PathLike: TypeAlias = str | os.PathLike[str]
-FilesetLike: TypeAlias = "Fileset | PathLike | Iterable[PathLike] | Mapping[str, Any]"
+Places: TypeAlias = PathLike | Sequence[PathLike]
+FilesetLike: TypeAlias = "Fileset | PathLike | Iterable[Places] | Mapping[str, Any]"
 
 _IS_MC = ("is_mc", "isMC", "mc")
 _DATASET_KEYS = ("files", "metadata")
 # What coffea's preprocessing adds; lazyana finds all of it out by itself.
 _COFFEA_KEYS = ("form", "format", "compressed_form", "did")
+_SUFFIXES = (".root", ".parquet")
 _TREE_KEYS = (
-    *("object_path", "steps", "num_entries", "num_selected_entries"),
+    *("object_path", "alternatives", "steps", "num_entries", "num_selected_entries"),
     *("uuid", "format", "lfn", "pfn"),
 )
 _MAGIC = re.compile(r"[*?[]")
@@ -40,11 +42,18 @@ class Dataset:
         URL of each file and the name of its tree (``None``: the tree given to `lazyana.open`).
     metadata
         What is known about it: ``is_mc``, ``year``, ``xsec`` (pb), ``era``, anything.
+    alternatives
+        For files that are in several places, by URL: the other URLs, in the order to try them.
     """
 
     name: str
     files: tuple[tuple[str, str | None], ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def places(self, url: str) -> tuple[str, ...]:
+        """All places of a file, in the order to try them; the first one is its name."""
+        return (url, *self.alternatives.get(url, ()))
 
     @property
     def is_mc(self) -> bool | None:
@@ -76,7 +85,7 @@ class Fileset:
     Raises
     ------
     InputError
-        No datasets, one without files, or two of one name.
+        No datasets, one without files, two of one name, or alternatives of an unknown file.
     """
 
     datasets: tuple[Dataset, ...]
@@ -93,6 +102,15 @@ class Fileset:
                 raise InputError(msg)
             if not dataset.files:
                 msg = f"There are no files in dataset {dataset.name!r}: give at least one."
+                raise InputError(msg)
+            files = [url for url, _ in dataset.files]
+            strays = sorted(set(dataset.alternatives).difference(files))
+            if strays:
+                hint = did_you_mean(strays[0], files)
+                msg = (
+                    f"Dataset {dataset.name!r} has alternatives of {strays[0]}, which is none of "
+                    f"its files.{hint}"
+                )
                 raise InputError(msg)
             if dataset.name in seen:
                 msg = f"Dataset {dataset.name!r} is there twice: give each a name of its own."
@@ -111,7 +129,10 @@ class Fileset:
         source
             A path, URL, glob or folder; several of them; the path of a fileset in JSON; a mapping
             ``{dataset: files}`` or ``{dataset: {"files": files, "metadata": {...}}}`` where
-            `files` are paths, globs or ``{path: tree}``; ``{path: tree}``; or a Fileset.
+            `files` are paths, globs or ``{path: tree}``; ``{path: tree}``; or a Fileset. Files are
+            ``*.root`` or ``*.parquet``. In a list of files, a list or tuple is one file that is in
+            several places, as is ``{path: {"object_path": tree, "alternatives": [paths]}}``: they
+            are tried in that order.
         name
             Name of the dataset where `source` has none (default: the name of the only file,
             or ``"events"``).
@@ -129,11 +150,24 @@ class Fileset:
         if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".json"):
             path = _json_path(source)
             source, folder = _read_json(path), path.parent
-        if isinstance(source, Mapping) and not (source and all(map(_is_root, source))):
+        if isinstance(source, Mapping) and not (source and all(map(_is_file, source))):
             return cls(_datasets(source, folder))
         files = _files(source, "the fileset", folder)
-        only = Path(files[0][0]).stem if len(files) == 1 else "events"
-        return cls((Dataset(name or only, files),))
+        only = Path(files[0].url).stem if len(files) == 1 else "events"
+        return cls((_of_files(name or only, files),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fileset in plain dicts and lists, which `parse` takes, from JSON too.
+
+        The metadata are in it as they are.
+        """
+        return {
+            dataset.name: {
+                "files": {url: _plain(tree, dataset.places(url)) for url, tree in dataset.files},
+                "metadata": dict(dataset.metadata),
+            }
+            for dataset in self.datasets
+        }
 
     def __getitem__(self, name: str) -> Dataset:
         """The dataset called `name`."""
@@ -199,10 +233,10 @@ def _datasets(source: Mapping[Any, Any], folder: Path | None) -> tuple[Dataset, 
 def _dataset(name: str, value: Any, folder: Path | None) -> Dataset:
     what = f"dataset {name!r}"
     if not isinstance(value, Mapping):
-        return Dataset(name, _files(value, what, folder))
+        return _of_files(name, _files(value, what, folder))
     if "files" not in value:
         _check_paths(what, value)
-        return Dataset(name, _files(value, what, folder))
+        return _of_files(name, _files(value, what, folder))
     known = (*_DATASET_KEYS, *_COFFEA_KEYS)
     unknown = [key for key in value if key not in known]
     if unknown:
@@ -216,7 +250,7 @@ def _dataset(name: str, value: Any, folder: Path | None) -> Dataset:
     if not isinstance(metadata, Mapping):
         msg = f"The metadata of {what} are a {type(metadata).__name__}, not a mapping."
         raise InputTypeError(msg)
-    dataset = Dataset(name, _files(value["files"], what, folder), dict(metadata))
+    dataset = _of_files(name, _files(value["files"], what, folder), dict(metadata))
     _ = dataset.is_mc  # says what is wrong with it, if anything is
     return dataset
 
@@ -234,12 +268,32 @@ def _check_paths(what: str, value: Mapping[Any, Any]) -> None:
         raise InputError(msg)
 
 
-def _is_root(key: Any) -> bool:
+def _is_file(key: Any) -> bool:
     """Whether a key of a mapping is the path of a file rather than the name of a dataset."""
-    return isinstance(key, os.PathLike) or (isinstance(key, str) and key.endswith(".root"))
+    return isinstance(key, os.PathLike) or (isinstance(key, str) and key.endswith(_SUFFIXES))
 
 
-def _files(value: Any, what: str, folder: Path | None) -> tuple[tuple[str, str | None], ...]:
+class _File(NamedTuple):
+    """A file: its name, its tree, and the other places where it is."""
+
+    url: str
+    tree: str | None
+    others: tuple[str, ...] = ()
+
+
+def _of_files(
+    name: str, files: Iterable[_File], metadata: Mapping[str, Any] | None = None
+) -> Dataset:
+    others = {file.url: file.others for file in files if file.others}
+    return Dataset(name, tuple((file.url, file.tree) for file in files), metadata or {}, others)
+
+
+def _plain(tree: str | None, places: tuple[str, ...]) -> Any:
+    others = list(places[1:])
+    return {"object_path": tree, "alternatives": others} if others else tree
+
+
+def _files(value: Any, what: str, folder: Path | None) -> tuple[_File, ...]:
     if isinstance(value, str | os.PathLike):
         pairs: list[tuple[Any, Any]] = [(value, None)]
     elif isinstance(value, Mapping):
@@ -252,20 +306,58 @@ def _files(value: Any, what: str, folder: Path | None) -> tuple[tuple[str, str |
     else:
         msg = f"The files of {what} are a {type(value).__name__}: give paths, globs or a mapping."
         raise InputTypeError(msg)
-    files = [
-        (url, _tree_name(tree, url)) for path, tree in pairs for url in _expand(path, what, folder)
-    ]
+    files = [file for path, tree in pairs for file in _files_of(path, tree, what, folder)]
     if not files:
         msg = f"There are no files in {what}: give at least one."
         raise InputError(msg)
     seen: set[str] = set()
-    for url, _ in files:
-        same = url if "://" in url else os.path.realpath(url)
-        if same in seen:
-            msg = f"The file {url} is twice in {what}: its events would count double."
-            raise InputError(msg)
-        seen.add(same)
+    for file in files:
+        for url in (file.url, *file.others):
+            same = url if "://" in url else os.path.realpath(url)
+            if same in seen:
+                msg = f"The file {url} is twice in {what}: its events would count double."
+                raise InputError(msg)
+            seen.add(same)
     return tuple(files)
+
+
+def _files_of(path: Any, tree: Any, what: str, folder: Path | None) -> list[_File]:
+    """The files that a path, URL, glob or folder stands for, or one that is in several places."""
+    if isinstance(path, list | tuple):
+        first, *others = _at_places(path, what, folder)
+        return [_File(first, None, tuple(others))]
+    given = tree.get("alternatives") if isinstance(tree, Mapping) else None
+    if given is not None:
+        if not isinstance(given, str | os.PathLike | list | tuple):
+            msg = f"The alternatives of {path} are a {type(given).__name__}: give a list of URLs."
+            raise InputTypeError(msg)
+        given = [given] if isinstance(given, str | os.PathLike) else given
+        first, *others = _at_places((path, *given), what, folder)
+        return [_File(first, _tree_name(tree, first), tuple(others))]
+    return [_File(url, _tree_name(tree, url)) for url in _expand(path, what, folder)]
+
+
+def _at_places(places: Sequence[Any], what: str, folder: Path | None) -> list[str]:
+    """The URLs of one file; some local ones may be missing here, as that is what others are for."""
+    if not places:
+        msg = f"A file of {what} is given as an empty list: give its URL, or several of them."
+        raise InputError(msg)
+    urls = [_located(path, what, folder) for path in places]
+    for url in urls:
+        if "://" not in url and (_MAGIC.search(url) or Path(url).is_dir()) and not _is_there(url):
+            msg = f"A file of {what} is given as {url!r} and others: each must be one file."
+            raise InputError(msg)
+    if not any(map(_is_there, urls)):
+        msg = f"There is no file {urls[0]!r} (in {what}){_neighbours(Path(urls[0]))}"
+        raise FileError(msg)
+    return urls
+
+
+def _is_there(url: str) -> bool:
+    try:
+        return "://" in url or Path(url).is_file()
+    except PermissionError:
+        return True  # whoever reads it says so, and goes on to its next place
 
 
 def _tree_name(tree: Any, url: str) -> str | None:
@@ -299,32 +391,45 @@ def _check_steps(steps: Any, entries: Any, url: str) -> None:
 
 def _expand(path: Any, what: str, folder: Path | None) -> list[str]:
     """The files that a path, URL, glob or folder stands for."""
-    if not isinstance(path, str | os.PathLike):
-        msg = f"A file of {what} is given as {path!r}: give a path or URL."
-        raise InputTypeError(msg)
-    url = os.fspath(path)
-    if isinstance(url, str) and "://" in url:
+    url = _located(path, what, folder)
+    if _is_there(url):
         return [url]
-    if not isinstance(url, str) or not url:
-        msg = f"A file of {what} is given as {path!r}: give a path or URL."
-        raise InputTypeError(msg)
-    if re.match(r"\w{2,}:/", url):
-        msg = f"A file of {what} is given as {url!r}: give URLs as text, Path() takes out slashes."
-        raise InputError(msg)
-    local = (folder or Path.cwd()) / Path(url).expanduser()
-    if local.is_file():
-        return [str(local)]
+    local = Path(url)
     if local.is_dir():
-        found = sorted(str(file) for file in local.glob("*.root") if file.is_file())
-        hint = ": that folder has no *.root files."
+        each = (file for file in _inside(local) if file.suffix in _SUFFIXES)
+        found = sorted(str(file) for file in each if file.is_file())
+        hint = ": that folder has no *.root or *.parquet files."
     else:
-        names = glob.glob(str(local), recursive=True)  # noqa: PTH207  Path.glob takes no absolute
+        names = glob.glob(url, recursive=True)  # noqa: PTH207  Path.glob takes no absolute
         found = sorted(name for name in names if Path(name).is_file())
         hint = _neighbours(local)
     if not found:
-        msg = f"There is no file {str(local)!r} (in {what}){hint}"
+        msg = f"There is no file {url!r} (in {what}){hint}"
         raise FileError(msg)
     return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What is in a folder."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        msg = f"Folder {folder} cannot be read: {error.strerror}."
+        raise FileError(msg) from error
+
+
+def _located(path: Any, what: str, folder: Path | None) -> str:
+    """A URL as it is, a path made absolute."""
+    url = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(url, str) or not url:
+        msg = f"A file of {what} is given as {path!r}: give a path or URL."
+        raise InputTypeError(msg)
+    if "://" in url:
+        return url
+    if re.match(r"\w{2,}:/", url):
+        msg = f"A file of {what} is given as {url!r}: give URLs as text, Path() takes out slashes."
+        raise InputError(msg)
+    return str((folder or Path.cwd()) / Path(url).expanduser())
 
 
 def _neighbours(path: Path) -> str:
@@ -336,7 +441,8 @@ def _neighbours(path: Path) -> str:
         return f": name the tree by {{{file!r}: {tree!r}}}."
     if not path.parent.is_dir():
         return f": there is no folder {path.parent}."
-    return "." + did_you_mean(path.name, [file.name for file in path.parent.iterdir()])
+    names = [file.name for file in _inside(path.parent)]
+    return "." + did_you_mean(path.name, [name for name in names if name != path.name])
 
 
 def _as_bool(dataset: str, key: str, value: Any) -> bool:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import os
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import aiohttp
+import fsspec
+import fsspec.registry
+from fsspec.asyn import sync
 
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
 
 Range = tuple[int, int]
 """(first byte, one past the last byte)"""
+
+# The largest piece asked of a server at once: several of them travel side by side.
+_LONGEST = 8 * 2**20
+# Requests to one web server at a time; XRootD takes all ranges in one request.
+_SIDE_BY_SIDE = 32
+# A server that sends less than this many bytes a second does not answer in time.
+_SLOWEST = 250_000
+# Seconds that files at XRootD servers are kept open for the next partition. The library closes what
+# was opened longer ago, even while it is read.
+_KEPT_OPEN = 600
+_FILES_OPEN = 256
 
 
 def read_ranges(url: str, ranges: Sequence[Range], options: ReadOptions) -> list[memoryview]:
@@ -32,21 +52,17 @@ def read_ranges(url: str, ranges: Sequence[Range], options: ReadOptions) -> list
     Raises
     ------
     FileError
-        A file that ends too early.
-    OSError
-        What the file system or server says.
+        A local file that ends too early, or a URL that this installation or the server cannot
+        read parts of.
+    OSError, aiohttp.ClientError
+        What the file system or server says, or a server that sends too little.
     """
-    merged = coalesced(ranges, options.max_gap)
-    buffers = _local(url, merged)
+    merged = coalesced(ranges, options.max_gap, _LONGEST if "://" in url else None)
+    buffers = _remote(url, merged, options) if "://" in url else _local(url, merged)
     found: dict[Range, memoryview] = {}
     waiting = sorted(set(ranges))
     at = 0
     for (first, last), buffer in zip(merged, buffers, strict=True):
-        if len(buffer) != last - first:
-            msg = (
-                f"{url} ends at byte {first + len(buffer)}, before byte {last} that was asked for."
-            )
-            raise FileError(msg)
         view = memoryview(buffer)
         while at < len(waiting) and waiting[at][1] <= last:
             one = waiting[at]
@@ -55,12 +71,24 @@ def read_ranges(url: str, ranges: Sequence[Range], options: ReadOptions) -> list
     return [found[one] for one in ranges]
 
 
-def coalesced(ranges: Sequence[Range], max_gap: int) -> list[Range]:
-    """Ranges in order, those no more than `max_gap` bytes apart put together."""
+def coalesced(ranges: Sequence[Range], max_gap: int, longest: int | None = None) -> list[Range]:
+    """Ranges in order, those no more than `max_gap` bytes apart put together.
+
+    Parameters
+    ----------
+    ranges
+        In any order; they may overlap.
+    max_gap
+        Bytes between two ranges that are read along.
+    longest
+        Number of bytes that ranges are not put together beyond, unless they overlap.
+    """
     merged: list[Range] = []
     for first, last in sorted(ranges):
-        if merged and first - merged[-1][1] <= max_gap:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        start, stop = merged[-1] if merged else (0, -1)
+        fits = longest is None or last - start <= longest
+        if merged and (first < stop or (first - stop <= max_gap and fits)):
+            merged[-1] = (start, max(last, stop))
         else:
             merged.append((first, last))
     return merged
@@ -69,17 +97,164 @@ def coalesced(ranges: Sequence[Range], max_gap: int) -> list[Range]:
 def _local(path: str, ranges: Sequence[Range]) -> list[bytes]:
     file = os.open(path, os.O_RDONLY)
     try:
-        return [_pread(file, first, last) for first, last in ranges]
+        return [_pread(path, file, first, last) for first, last in ranges]
     finally:
         os.close(file)
 
 
-def _pread(file: int, first: int, last: int) -> bytes:
+def _pread(path: str, file: int, first: int, last: int) -> bytes:
     pieces: list[bytes] = []
-    while first < last:
-        piece = os.pread(file, last - first, first)
+    at = first
+    while at < last:
+        piece = os.pread(file, last - at, at)
         if not piece:
-            break
+            msg = f"{path} ends at byte {at}, before byte {last} that was asked for."
+            raise FileError(msg)
         pieces.append(piece)
-        first += len(piece)
+        at += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _remote(url: str, ranges: Sequence[Range], options: ReadOptions) -> list[Any]:
+    if not ranges:
+        return []
+    system, path = _filesystem(url, options)
+    limits: dict[str, Any] = {}
+    if system.async_impl:
+        size = sum(last - first for first, last in ranges)
+        limits = {"timeout": options.timeout + size / _SLOWEST}
+        if url.startswith("http"):
+            limits["batch_size"] = _SIDE_BY_SIDE
+    try:
+        buffers = system.cat_ranges(
+            [path] * len(ranges),
+            [first for first, _ in ranges],
+            [last for _, last in ranges],
+            **limits,
+        )
+        for (first, last), buffer in zip(ranges, buffers, strict=True):
+            _check(url, first, last, buffer)
+    except Exception as error:
+        _close(system, path)
+        if isinstance(error, OSError | aiohttp.ClientError):
+            raise
+        if isinstance(error.__cause__, StopIteration):
+            msg = "the server sent fewer bytes than asked for"
+            raise ConnectionError(msg) from error
+        # The libraries behind fsspec have errors of their own for trouble with a server.
+        msg = f"{type(error).__name__}: {error}"
+        raise ConnectionError(msg) from error
+    return list(buffers)
+
+
+def _check(url: str, first: int, last: int, buffer: Any) -> None:
+    """Refuse what is not the bytes asked for."""
+    if isinstance(buffer, BaseException):
+        raise buffer
+    if len(buffer) > last - first:
+        msg = (
+            f"The server of {url} sent {len(buffer)} bytes where {last - first} were asked for: it "
+            "cannot send parts of files. Copy the file, or name another place of it."
+        )
+        raise FileError(msg)
+    if len(buffer) < last - first:
+        msg = f"the server sent {len(buffer)} of {last - first} bytes from byte {first} on"
+        raise ConnectionError(msg)
+
+
+def _filesystem(url: str, options: ReadOptions) -> tuple[Any, str]:
+    """What fsspec reads a URL with, one for all threads of a process, and the path in there."""
+    scheme = url.partition("://")[0]
+    settings = storage_options(url, options)
+    try:
+        if scheme == "root":
+            # A system of our own: opening a file with uproot closes those that its system keeps.
+            settings |= {"filehandle_cache_ttl": _KEPT_OPEN, "filehandle_cache_size": _FILES_OPEN}
+        system, path = fsspec.url_to_fs(url, **settings)
+    except (ImportError, ValueError) as error:
+        hint = " Install it: pip install 'lazyana[xrootd]'." if scheme == "root" else ""
+        msg = f"{url} cannot be read, since nothing here reads {scheme}:// ({error}).{hint}"
+        raise FileError(msg) from error
+    return system, path
+
+
+def storage_options(url: str, options: ReadOptions) -> dict[str, Any]:
+    """What to tell fsspec, or `uproot.open`, beside a URL.
+
+    Settings of fsspec itself, from its configuration files or ``FSSPEC_...`` variables, are kept.
+    For ``root://`` the settings are those of the XRootD client of this process, made here.
+
+    Parameters
+    ----------
+    url
+        A local path or URL.
+    options
+        ``timeout``: for http, the seconds without a byte after which a connection is given up.
+    """
+    scheme = url.partition("://")[0]
+    if scheme in ("http", "https"):
+        wait = aiohttp.ClientTimeout(
+            total=None, sock_connect=options.timeout, sock_read=options.timeout
+        )
+        given = fsspec.config.conf
+        known = {**given.get("http", {}), **given.get("https", {})}
+        return {
+            "client_kwargs": {"timeout": wait, **known.get("client_kwargs", {})},
+            # Compressed once more, ranges would have other lengths.
+            "headers": {"Accept-Encoding": "identity", **known.get("headers", {})},
+        }
+    if scheme == "root" and importlib.util.find_spec("XRootD") is not None:
+        _set_up_xrootd(math.ceil(options.timeout))
+    return {}
+
+
+@lru_cache(maxsize=1)
+def _set_up_xrootd(timeout: int) -> None:
+    """Have the XRootD client of this process report failures at once, for us to try again.
+
+    By itself it tries a dead server for ten minutes, remembers for half an hour that it was dead,
+    and waits for an answer as long. Variables ``XRD_...`` of the shell take precedence.
+    """
+    environment = importlib.import_module("XRootD.client.env")
+    settings = {
+        "ConnectionRetry": 1,
+        "ConnectionWindow": timeout,
+        "StreamErrorWindow": 1,
+        "StreamTimeout": timeout,
+        # Of one request, however much it asks for.
+        "RequestTimeout": 10 * timeout,
+        "TimeoutResolution": 1,
+    }
+    for name, value in settings.items():
+        environment.EnvPutInt(name, value)
+
+
+def _close(system: Any, path: str) -> None:
+    """Forget the connection of a file after an error, so that the next try makes a new one."""
+    kept = getattr(system, "_readonly_filehandle_cache", None)
+    if kept is None:
+        return
+
+    async def forget() -> None:
+        # On the thread of the event loop, the only one that changes these.
+        item = kept._cache.pop(system.unstrip_protocol(path), None)
+        if item is not None:
+            item.handle.close(callback=lambda *_: None)
+
+    sync(system.loop, forget)
+
+
+_inherited: list[Any] = []
+
+
+def _hold_inherited() -> None:
+    """Keep the file systems of the parent in a forked process, unused.
+
+    fsspec drops them there, which would close connections that the parent still waits on.
+    """
+    for kind in set(fsspec.registry.registry.values()):
+        _inherited.extend(getattr(kind, "_cache", {}).values())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_hold_inherited)

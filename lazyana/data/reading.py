@@ -1,16 +1,27 @@
-"""Reading the branches of a partition, whatever its files are made of."""
+"""Reading the branches of a partition, whatever its files are made of and wherever they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import awkward as ak
 
+from lazyana.data.failures import reading
 from lazyana.data.formats import READERS
 from lazyana.data.partitions import Partition, Span
-from lazyana.data.ttree import Note
-from lazyana.errors import FileError
+from lazyana.data.retry import attempt
 from lazyana.options import ReadOptions
+
+
+class Notes(Protocol):
+    """Who is told what did not go the planned way while a partition was read."""
+
+    def fell_back(self, branch: str) -> None:
+        """Uproot had to read a branch, since the basket index lacks it."""
+
+    def recovered(self, what: str) -> None:
+        """A place of a file failed, and another try or another place worked."""
 
 
 def read_branches(
@@ -18,7 +29,8 @@ def read_branches(
     names: Iterable[str],
     planned: Sequence[str],
     options: ReadOptions,
-    note: Note,
+    notes: Notes,
+    lacking: Mapping[str, frozenset[str]] | None = None,
 ) -> dict[str, ak.contents.Content]:
     """Some branches of a partition.
 
@@ -32,37 +44,46 @@ def read_branches(
         The branches that the plan reads.
     options
         How to read.
-    note
-        Called with each branch that uproot had to read since the basket index lacks it.
+    notes
+        Told of branches that uproot had to read, and of trouble that was overcome.
+    lacking
+        For layouts by signature, branches that their files lack and are not asked for.
 
     Returns
     -------
     dict
-        Arrays of shape ``(events, ...)``, by name.
+        Arrays of shape ``(events, ...)``, by name. Of a branch that some of the files lack only
+        the events of the others; a branch that all of them lack is left out.
 
     Raises
     ------
-    FileError
-        A file that is gone, cut short, replaced since it was inspected, or unreadable.
+    SpanError
+        A file that is gone, cut short, replaced since it was inspected, or unreadable, at all of
+        its places.
     """
-    names = list(names)
-    parts = [_read_span(span, names, planned, options, note) for span in partition.spans]
+    names, lacking = list(names), lacking or {}
+    parts = []
+    for span in partition.spans:
+        missing = lacking.get(span.signature, frozenset())
+        there = [name for name in names if name not in missing]
+        parts.append(_read_span(span, there, planned, options, notes))
     if len(parts) == 1:
         return parts[0]
-    return {name: ak.concatenate([part[name] for part in parts], highlevel=False) for name in names}
+    found = {name: [part[name] for part in parts if name in part] for name in names}
+    return {name: _joined(arrays) for name, arrays in found.items() if arrays}
+
+
+def _joined(arrays: Sequence[ak.contents.Content]) -> ak.contents.Content:
+    return arrays[0] if len(arrays) == 1 else ak.concatenate(arrays, highlevel=False)
 
 
 def _read_span(
-    span: Span, names: Sequence[str], planned: Sequence[str], options: ReadOptions, note: Note
+    span: Span, names: Sequence[str], planned: Sequence[str], options: ReadOptions, notes: Notes
 ) -> dict[str, ak.contents.Content]:
     read = READERS[span.format]
-    try:
-        return read(span.url, span, names, planned, options, note)
-    except FileError:
-        raise
-    except FileNotFoundError as error:
-        msg = f"There is no file {span.url} (any more)."
-        raise FileError(msg) from error
-    except OSError as error:
-        msg = f"{span.url} cannot be read: {error.strerror or error}."
-        raise FileError(msg) from error
+
+    def read_at(url: str) -> dict[str, ak.contents.Content]:
+        return read(url, span, names, planned, options, notes.fell_back)
+
+    with reading(span):
+        return attempt(span.urls, read_at, options, notes.recovered)

@@ -1,29 +1,69 @@
-"""Trees that uproot opens: TTrees for what the basket index does not tell, and their checks."""
+"""Files that are opened and kept open: trees and RNTuples that uproot opens, and their checks."""
 
 from __future__ import annotations
 
+import textwrap
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import awkward as ak
 import uproot
 
 from lazyana.data.partitions import Span
+from lazyana.data.source import uproot_options
 from lazyana.errors import FileError, did_you_mean
 from lazyana.options import ReadOptions
 
-_TREES = ("TTree", "TNtuple", "TNtupleD")
+_TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 
 FileState = tuple[int, int, int]
 """(inode, bytes, time of the last change in ns) of a local file"""
 
 _kept = threading.local()
+_DEFAULT = ReadOptions()
 
 
-def open_tree(url: str, tree: str) -> Any:
-    """The tree with the events of a file, opened by uproot.
+class Opened(Protocol):
+    """A file that is open."""
+
+    @property
+    def uuid(self) -> str:
+        """Identity of its content."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+OpenedT = TypeVar("OpenedT", bound=Opened)
+
+
+@dataclass(frozen=True)
+class _OpenTree:
+    tree: Any
+
+    @property
+    def uuid(self) -> str:
+        return str(self.tree.file.uuid)
+
+    def close(self) -> None:
+        self.tree.file.close()
+
+
+def open_tree(url: str, tree: str, options: ReadOptions = _DEFAULT) -> Any:
+    """The TTree or RNTuple with the events of a file, opened by uproot.
+
+    Parameters
+    ----------
+    url
+        Where the file is.
+    tree
+        Name of the tree in it.
+    options
+        How long servers may take.
 
     Raises
     ------
@@ -31,13 +71,9 @@ def open_tree(url: str, tree: str) -> Any:
         A file that cannot be opened, is no ROOT file, or has no such tree.
     """
     try:
-        root = uproot.open({url: None})
+        root = uproot.open({url: None}, **uproot_options(url, options))
     except FileNotFoundError as error:
-        file, colon, inside = url.rpartition(":")
-        named = colon and file.endswith(".root")
-        hint = f" To name the tree write {{{file!r}: {inside!r}}}." if named else ""
-        msg = f"There is no file {url}.{hint}"
-        raise FileError(msg) from error
+        raise FileError(no_file(url)) from error
     except Exception as error:
         msg = f"{url} cannot be opened as a ROOT file: {first_line(error)}"
         raise FileError(msg) from error
@@ -75,19 +111,22 @@ def _tree_in(root: Any, url: str, tree: str) -> Any:
     except Exception as error:
         msg = f"Tree {tree!r} of {url} cannot be read: {first_line(error)}"
         raise FileError(msg) from error
-    if isinstance(found, uproot.behaviors.TBranch.HasBranches):
+    kinds = (uproot.behaviors.TBranch.HasBranches, uproot.behaviors.RNTuple.RNTuple)
+    if isinstance(found, kinds):
         return found
-    if "RNTuple" in kind:
-        msg = (
-            f"{tree!r} in {url} is an RNTuple, and events are read from a TTree: convert the file, "
-            "or take the NanoAOD file it was made from."
-        )
-    else:
-        msg = (
-            f"{tree!r} in {url} is a {kind}, not a tree (TTree) of events. "
-            f"Trees in it: {', '.join(_trees(root)) or 'none'}."
-        )
+    msg = (
+        f"{tree!r} in {url} is a {kind}, not a tree of events (TTree or RNTuple). "
+        f"Trees in it: {', '.join(_trees(root)) or 'none'}."
+    )
     raise FileError(msg)
+
+
+def no_file(url: str) -> str:
+    """Message for a file that does not exist."""
+    file, colon, inside = url.rpartition(":")
+    named = colon and file.endswith(".root")
+    hint = f" To name the tree write {{{file!r}: {inside!r}}}." if named else ""
+    return f"There is no file {url}.{hint}"
 
 
 def file_state(url: str) -> FileState | None:
@@ -123,41 +162,50 @@ def first_line(error: BaseException) -> str:
 
 
 def open_kept(url: str, span: Span, options: ReadOptions) -> Any:
-    """The tree of a span, kept open by this thread for the next span of the file.
+    """The tree of a span, opened by uproot and kept open by this thread (see `keep`)."""
+    return keep(url, span, options, lambda url, tree: _OpenTree(open_tree(url, tree, options))).tree
+
+
+def keep(
+    url: str, span: Span, options: ReadOptions, opener: Callable[[str, str], OpenedT]
+) -> OpenedT:
+    """The file of a span, kept open by this thread for the next span of the file.
 
     Parameters
     ----------
     url
         Where to open the file.
     span
-        Which tree.
+        Which tree, in which format.
     options
-        How many trees the thread keeps open.
+        How many files the thread keeps open.
+    opener
+        Opens a URL and tree of the span's format.
 
     Raises
     ------
     FileError
         A file that cannot be opened, or was replaced since it was inspected.
     """
-    cache: OrderedDict[tuple[str, str], tuple[FileState | None, Any]]
+    cache: OrderedDict[tuple[str, str, str], tuple[FileState | None, OpenedT]]
     cache = _kept.__dict__.setdefault("cache", OrderedDict())
-    key = (url, span.tree)
+    key = (url, span.tree, span.format)
     state = file_state(url)
-    known, tree = cache.pop(key, (None, None))
-    if tree is not None and known != state:
+    known, opened = cache.pop(key, (None, None))
+    if opened is not None and known != state:
         # Written over since this thread opened it.
-        tree.file.close()
-        tree = None
-    if tree is None:
-        tree = open_tree(url, span.tree)
-    if str(tree.file.uuid) != span.uuid:
-        tree.file.close()
+        opened.close()
+        opened = None
+    if opened is None:
+        opened = opener(url, span.tree)
+    if opened.uuid != span.uuid:
+        opened.close()
         raise FileError(replaced(url))
-    cache[key] = (state, tree)
+    cache[key] = (state, opened)
     while len(cache) > options.open_files:
         _, (_, oldest) = cache.popitem(last=False)
-        oldest.file.close()
-    return tree
+        oldest.close()
+    return opened
 
 
 def replaced(url: str) -> str:
@@ -180,7 +228,8 @@ def read_branch(tree: Any, name: str, span: Span) -> ak.Array:
     try:
         array = tree[name].array(entry_start=span.start, entry_stop=span.stop, library="ak")
     except Exception as error:
-        msg = f"Branch {name!r}, {where}, cannot be read: {type(error).__name__}: {error}"
+        why = textwrap.shorten(str(error), 240, placeholder=" …")
+        msg = f"Branch {name!r}, {where}, cannot be read: {type(error).__name__}: {why}"
         raise FileError(msg) from error
     if len(array) != span.entries:
         msg = f"Branch {name!r}, {where}, has {len(array)} entries instead of {span.entries}."

@@ -14,6 +14,7 @@ from lazyana.data.fileset import Dataset, Fileset
 from lazyana.errors import FileError, InputError, InputTypeError
 
 URL = "root://xrootd-cms.infn.it///store/mc/a b/*/x.root"
+OTHER = "root://cms-xrd-global.cern.ch///store/mc/a b/*/x.root"
 
 
 @pytest.fixture
@@ -98,6 +99,82 @@ def test_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "f.json").write_text('{"DY": ["~/a.root"]}')
     assert names(Fileset.parse("~/*.root"), folder) == {"events": ["a.root", "b.root"]}
     assert names(Fileset.parse("~/f.json"), folder) == {"DY": ["a.root"]}
+
+
+PLACES: dict[str, Callable[[], Any]] = {
+    "list": lambda: {"x": [[URL, OTHER]]},
+    "tuple": lambda: {"x": [(URL, OTHER)]},
+    "without dataset": lambda: [[URL, OTHER]],
+    "set": lambda: {(URL, OTHER)},
+    "files": lambda: {"x": {"files": [[URL, OTHER]]}},
+    "mapping": lambda: {"x": {URL: {"alternatives": [OTHER]}}},
+    "mapping, without dataset": lambda: {URL: {"alternatives": [OTHER]}},
+    "text": lambda: {"x": {"files": {URL: {"object_path": None, "alternatives": OTHER}}}},
+}
+
+
+@pytest.mark.parametrize("way", PLACES)
+def test_one_file_in_several_places(way: str) -> None:
+    (dataset,) = Fileset.parse(PLACES[way]()).datasets
+    assert dataset == Dataset("x", ((URL, None),), {}, {URL: (OTHER,)})
+    assert dataset.places(URL) == (URL, OTHER)
+
+
+def test_files_in_one_place_beside_files_in_several(folder: Path) -> None:
+    third = "https://host/x.root"
+    given = [folder / "a.root", [URL, third, OTHER], folder / "b.root"]
+    dataset = Fileset.parse({"DY": given})["DY"]
+    assert [url for url, _ in dataset.files] == [f"{folder}/a.root", URL, f"{folder}/b.root"]
+    assert dataset.alternatives == {URL: (third, OTHER)}
+    assert dataset.places(f"{folder}/a.root") == (f"{folder}/a.root",)
+
+
+def test_tree_of_a_file_in_several_places() -> None:
+    given = {"DY": {URL: {"object_path": "T", "alternatives": [OTHER]}}}
+    assert Fileset.parse(given)["DY"].files == ((URL, "T"),)
+
+
+def test_local_places_become_absolute_and_may_be_missing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    dataset = Fileset.parse({"DY": [["missing.root", "a.root"], ["gone/x.root", URL]]})["DY"]
+    assert dataset.alternatives == {
+        f"{folder}/missing.root": (f"{folder}/a.root",),
+        f"{folder}/gone/x.root": (URL,),
+    }
+    path = write(folder / "sub" / "f.json", {"DY": [["c.root", URL]]})
+    monkeypatch.chdir("/")
+    assert Fileset.parse(path)["DY"].alternatives == {f"{folder}/sub/c.root": (URL,)}
+
+
+def test_alternatives_of_a_file_that_is_not_there() -> None:
+    with pytest.raises(InputError, match=r"alternatives of root:.*infn\.it.*Did you mean"):
+        Fileset((Dataset("DY", ((OTHER, None),), {}, {URL: ()}),))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_there_and_back_through_json(way: str, folder: Path) -> None:
+    fileset = Fileset.parse(WAYS[way][0](folder))
+    assert Fileset.parse(json.loads(json.dumps(fileset.to_dict()))) == fileset
+
+
+@pytest.mark.parametrize("way", PLACES)
+def test_places_there_and_back_through_json(way: str, tmp_path: Path) -> None:
+    fileset = Fileset.parse(PLACES[way]())
+    assert Fileset.parse(write(tmp_path / "f.json", fileset.to_dict())) == fileset
+
+
+def test_parquet_files(folder: Path) -> None:
+    for name in ("a.parquet", "sub/z.parquet"):
+        (folder / name).touch()
+    assert names(Fileset.parse(folder), folder) == {"events": ["a.parquet", "a.root", "b.root"]}
+    assert names(Fileset.parse({"DY": f"{folder}/*.parquet"}), folder) == {"DY": ["a.parquet"]}
+    one = {folder / "sub" / "z.parquet": None}
+    assert names(Fileset.parse(one), folder) == {"z": ["sub/z.parquet"]}
+    assert names(Fileset.parse({str(path): "T" for path in one}), folder) == {
+        "z": ["sub/z.parquet"]
+    }
 
 
 @pytest.mark.parametrize("tree", ["NotEvents", {"object_path": "NotEvents"}])
@@ -207,6 +284,33 @@ BAD: dict[str, tuple[Callable[[Path], Any], type[Exception], str]] = {
     "tree behind a colon": (lambda d: f"{d}/a.root:Events", FileError, "name the tree by .*Events"),
     "URL as Path": (lambda d: Path("root://host//a.root"), InputError, "give URLs as text"),
     "empty path": (lambda d: "", InputTypeError, "give a path or URL"),
+    "no places": (lambda d: [[]], InputError, "given as an empty list"),
+    "number among places": (lambda d: [[URL, 5]], InputTypeError, "given as 5"),
+    "places within places": (lambda d: [[URL, [OTHER]]], InputTypeError, "given as .*cern.ch"),
+    "no local place, and no other": (
+        lambda d: [[d / "aa.root", d / "z.root"]],
+        FileError,
+        r"no file .*aa\.root.*Did you mean 'a.root'",
+    ),
+    "glob among places": (lambda d: [[URL, d / "*.root"]], InputError, "each must be one file"),
+    "folder among places": (lambda d: [[d, URL]], InputError, "each must be one file"),
+    "same place twice": (lambda d: [[URL, URL]], InputError, "twice in the fileset"),
+    "place of two files": (lambda d: {"DY": [[URL, OTHER], OTHER]}, InputError, "twice in dataset"),
+    "local place twice": (
+        lambda d: [[d / "a.root", URL], [OTHER, f"{d}/sub/../a.root"]],
+        InputError,
+        "is twice in the fileset",
+    ),
+    "alternatives no list": (
+        lambda d: {"DY": {URL: {"alternatives": 5}}},
+        InputTypeError,
+        "alternatives of .* are a int: give a list",
+    ),
+    "alternatives of a glob": (
+        lambda d: {"DY": {f"{d}/*.root": {"alternatives": [URL]}}},
+        InputError,
+        "each must be one file",
+    ),
     "number": (lambda d: 5, InputTypeError, "are a int: give paths"),
     "bytes": (lambda d: b"a.root", InputTypeError, "are a bytes"),
     "None": (lambda d: {"DY": None}, InputTypeError, "dataset 'DY' are a NoneType"),
@@ -262,8 +366,9 @@ def test_bad_filesets(case: str, folder: Path) -> None:
         Fileset.parse(source(folder))
 
 
-def test_folder_without_root_files(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"no \*\.root files"):
+def test_folder_without_files_of_events(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileError, match=r"no \*\.root or \*\.parquet files"):
         Fileset.parse(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import uproot
 from lazyana.data.inspect import inspect
 from lazyana.data.partitions import Span, partitions_of
 from lazyana.data.toy import write_dataset
-from lazyana.data.trees import open_kept, read_branch
+from lazyana.data.trees import keep, open_kept, open_tree, read_branch
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
 
@@ -82,3 +83,67 @@ def test_a_branch_that_ends_too_early_is_refused(span: Span) -> None:
 def test_a_branch_that_is_not_there_is_named(span: Span) -> None:
     with pytest.raises(FileError, match="Branch 'Muon_ptt'"):
         read_branch(open_kept(span.url, span, ReadOptions()), "Muon_ptt", span)
+
+
+# ------------------------------------------------------------------------ other kinds of files
+
+
+class Fake:
+    """A file that notes that it was closed."""
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_file_is_kept_by_format(span: Span) -> None:
+    def both() -> tuple[list[str], list[Fake]]:
+        opened: list[str] = []
+        fakes: list[Fake] = []
+
+        def opener(url: str, tree: str) -> Fake:
+            opened.append(f"{url} {tree}")
+            fakes.append(Fake(span.uuid))
+            return fakes[-1]
+
+        for format_ in ("RNTuple", "parquet", "RNTuple", "parquet"):
+            keep(span.url, replace(span, format=format_), ReadOptions(open_files=2), opener)
+        keep(span.url, replace(span, format="other"), ReadOptions(open_files=2), opener)
+        return opened, fakes
+
+    opened, fakes = in_a_new_thread(both)
+    assert opened == [f"{span.url} Events"] * 3
+    assert [fake.closed for fake in fakes] == [1, 0, 0]
+
+
+def test_a_file_of_another_identity_is_closed(span: Span) -> None:
+    fake = Fake("another")
+    with pytest.raises(FileError, match="was replaced since it was inspected"):
+        keep(span.url, span, ReadOptions(), lambda url, tree: fake)
+    assert fake.closed == 1
+
+
+def test_a_file_written_over_is_opened_again(span: Span) -> None:
+    fakes = [Fake(span.uuid), Fake(span.uuid)]
+    waiting = iter(fakes)
+    other = replace(span, format="fake")
+    first = keep(span.url, other, ReadOptions(), lambda url, tree: next(waiting))
+    os.utime(span.url, ns=(1, 1))
+    second = keep(span.url, other, ReadOptions(), lambda url, tree: next(waiting))
+    assert [first, second] == fakes
+    assert [fake.closed for fake in fakes] == [1, 0]
+
+
+def test_an_rntuple_is_opened_as_a_tree_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.root"
+    with uproot.recreate(path) as file:
+        file.mkrntuple("Events", {"x": [1, 2]})
+        file.mktree("other", {"x": "f4"})
+    opened = open_tree(str(path), "Events")
+    assert opened["x"].array().to_list() == [1, 2]
+    opened.file.close()
+    with pytest.raises(FileError, match="Trees in it: Events, other"):
+        open_tree(str(path), "Evts")
