@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 from coffea.nanoevents.mapping import UprootSourceMapping
 
-from lazyana.data.catalog import FileInfo, Layout
-from lazyana.data.trees import first_line, open_tree
+from lazyana.data.fileinfo import FileInfo, Layout, Places
+from lazyana.data.forms import Form, known_layout
+from lazyana.data.parquet import MAGIC as PARQUET
+from lazyana.data.parquet import note_parquet, read_parquet
+from lazyana.data.ranges import read_ranges
+from lazyana.data.retry import reason
+from lazyana.data.rntuple import is_ntuple, note_ntuple, read_ntuple
+from lazyana.data.trees import first_line, no_file, open_tree
 from lazyana.data.ttree import note_tree, read_tree
 from lazyana.errors import FileError
+from lazyana.options import ReadOptions
 
-READERS = {"TTree": read_tree}
+READERS = {"TTree": read_tree, "RNTuple": read_ntuple, "parquet": read_parquet}
 """For each format, what reads branches of a span (see `read_tree`)."""
 
+_ROOT = b"root"
+_MAGIC_BYTES = 4
+_DEFAULT = ReadOptions()
+_OTHERS: Mapping[bytes, str] = {
+    b"PARE": "a parquet file with an encrypted footer",
+    b"\x89HDF": "an HDF5 file",
+    b"PK\x03\x04": "a zip archive",
+    b"ARRO": "an Arrow (feather) file",
+    b"<!DO": "a web page: the server may ask to log in",
+    b"<htm": "a web page: the server may ask to log in",
+}
+_OTHERS_SHORT: Mapping[bytes, str] = {b"\x1f\x8b": "compressed by gzip"}
 
-def note_file(url: str, tree: str) -> tuple[FileInfo, Layout]:
+
+def note_file(url: str, tree: str, options: ReadOptions = _DEFAULT) -> tuple[FileInfo, Layout]:
     """Open a file once and note what there is to know of it.
 
     Parameters
@@ -29,43 +49,78 @@ def note_file(url: str, tree: str) -> tuple[FileInfo, Layout]:
         Where it is.
     tree
         Name of the tree with the events, where the format has names.
+    options
+        How to read the parts of it that uproot does not read.
 
     Raises
     ------
     FileError
-        A file that cannot be opened, or has no such tree.
+        A file that cannot be opened, is of no known format, or has no such tree.
     """
-    opened = open_tree(url, tree)
+    if _format(url, options) == PARQUET:
+        return _note_parquet(url, tree, options)
+    opened = open_tree(url, tree, options)
     try:
-        info, layout = _note(url, tree, opened)
+        if is_ntuple(opened):
+            return note_ntuple(url, tree, opened, options)
+        layout, places = _layout(opened)
+        return note_tree(url, tree, opened, layout, places), layout
+    except FileError:
+        raise
     except Exception as error:
         msg = f"The branches of {tree!r} in {url} cannot be read: {first_line(error)}"
         raise FileError(msg) from error
     finally:
         opened.file.close()
-    return info, layout
 
 
-def _note(url: str, tree: str, opened: Any) -> tuple[FileInfo, Layout]:
-    layout, places = _layout(opened)
-    return note_tree(url, tree, opened, layout, places), layout
+def _note_parquet(url: str, tree: str, options: ReadOptions) -> tuple[FileInfo, Layout]:
+    try:
+        return note_parquet(url, tree, options)
+    except FileError:
+        raise
+    except Exception as error:
+        msg = f"The columns of {url} cannot be read: {first_line(error)}"
+        raise FileError(msg) from error
 
 
-def _layout(tree: Any) -> tuple[Layout, Mapping[str, int]]:
-    """The layout of a tree and the position of each branch, shared by all trees like it."""
+def _format(url: str, options: ReadOptions) -> bytes:
+    """The bytes that a file of a known format begins with."""
+    try:
+        (found,) = read_ranges(url, [(0, _MAGIC_BYTES)], options)
+    except FileNotFoundError as error:
+        raise FileError(no_file(url)) from error
+    except IsADirectoryError as error:
+        msg = f"{url} is a folder: give the files in it, e.g. {url.rstrip('/')}/*.root."
+        raise FileError(msg) from error
+    except FileError as error:
+        msg = f"{url} cannot be opened as a ROOT or parquet file: {first_line(error)}"
+        raise FileError(msg) from error
+    except (OSError, aiohttp.ClientError) as error:
+        msg = f"{url} cannot be read: {reason(error)}."
+        raise FileError(msg) from error
+    magic = bytes(found)
+    if magic in (_ROOT, PARQUET):
+        return magic
+    known = _OTHERS.get(magic) or _OTHERS_SHORT.get(magic[:2])
+    what = f" It looks like {known}." if known else ""
+    msg = (
+        f"{url} is no ROOT or parquet file: it begins with {magic!r}, not with {_ROOT!r} or "
+        f"{PARQUET!r}.{what}"
+    )
+    raise FileError(msg)
+
+
+def _layout(tree: Any) -> tuple[Layout, Places]:
+    """The layout of a TTree and the position of each branch."""
     names = sorted((branch.name, branch.typename) for branch in tree.branches)
-    signature = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
-    # One thread at a time: catching warnings changes what the whole process does with them.
-    with _lock:
-        if signature not in _layouts:
-            with warnings.catch_warnings():
-                # Branches that NanoEvents cannot hold are left out: naming one is our own error.
-                warnings.simplefilter("ignore")
-                base_form = UprootSourceMapping._extract_base_form(tree)
-            places = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in names))}
-            _layouts[signature] = (Layout(signature, json.dumps(base_form)), places)
-        return _layouts[signature]
+    key = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    return known_layout("TTree", key, (name for name, _ in names), lambda: _base_form(tree))
 
 
-_lock = threading.Lock()
-_layouts: dict[str, tuple[Layout, Mapping[str, int]]] = {}
+def _base_form(tree: Any) -> Form:
+    with warnings.catch_warnings():
+        # Branches that NanoEvents cannot hold are left out: naming one is our own error.
+        warnings.simplefilter("ignore")
+        form: Form = UprootSourceMapping._extract_base_form(tree)
+    return form
