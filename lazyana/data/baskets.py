@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,8 @@ import cramjam
 import numpy as np
 import numpy.typing as npt
 import uproot
+
+from lazyana.data.records import Stored
 
 _LENGTHS = struct.Struct("<IIQ")
 _PACKED = struct.Struct("<IHHH")
@@ -53,7 +55,7 @@ class Baskets:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BasketIndex:
     """The baskets of all branches of one tree that can be read without uproot.
 
@@ -61,11 +63,29 @@ class BasketIndex:
 
     Attributes
     ----------
-    payload
-        The index, compressed.
+    source
+        The index, compressed; or where it is stored, to be loaded each time it is used.
     """
 
-    payload: bytes
+    source: bytes | Stored
+
+    @property
+    def payload(self) -> bytes:
+        """The index, compressed."""
+        return self.source if isinstance(self.source, bytes) else self.source.load()
+
+    @property
+    def size(self) -> int:
+        """Length of the payload in bytes; nothing is loaded to know it."""
+        return len(self.source)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it says the same, wherever it is stored."""
+        return isinstance(other, BasketIndex) and self.payload == other.payload
+
+    def __hash__(self) -> int:
+        """Of the payload."""
+        return hash(self.payload)
 
     @classmethod
     def build(cls, branches: Mapping[str, Baskets]) -> BasketIndex:
@@ -91,18 +111,24 @@ class BasketIndex:
     @cached_property
     def branches(self) -> Mapping[str, Baskets]:
         """The baskets of every branch, by name."""
-        text_bytes, count, size = _LENGTHS.unpack_from(self.payload)
-        body = bytes(cramjam.zstd.decompress(self.payload[_LENGTHS.size :], output_len=size))
+        return self._unpacked()
+
+    def _unpacked(self, wanted: Collection[str] | None = None) -> dict[str, Baskets]:
+        """The baskets of some branches, or of all."""
+        payload = self.payload
+        text_bytes, count, size = _LENGTHS.unpack_from(payload)
+        body = bytes(cramjam.zstd.decompress(payload[_LENGTHS.size :], output_len=size))
         head = json.loads(body[:text_bytes])
-        seeks = _unplaned(body, text_bytes, count)
-        sizes = _unplaned(body, text_bytes + 8 * count, count)
         numbers = np.frombuffer(body, "<i8", offset=text_bytes + 16 * count)
         edges = np.split(numbers, np.cumsum(head["lengths"])[:-1])
+        planes = np.frombuffer(body, np.uint8, 16 * count, text_bytes).reshape(2, 8, count)
         found: dict[str, Baskets] = {}
         at = 0
         for name, code, edge in zip(head["names"], head["codes"], head["edges"], strict=True):
             end = at + len(edges[edge]) - 1
-            found[name] = Baskets(code, seeks[at:end], sizes[at:end], edges[edge])
+            if wanted is None or name in wanted:
+                seeks, sizes = _unplaned(planes[:, :, at:end])
+                found[name] = Baskets(code, seeks, sizes, edges[edge])
             at = end
         return found
 
@@ -123,12 +149,35 @@ class BasketIndex:
         }
         return pack(chosen, names)
 
+    def split(self, names: Sequence[str], cuts: Sequence[int]) -> list[bytes]:
+        """What `select` gives for each of many consecutive entry ranges, all at once.
+
+        Parameters
+        ----------
+        names
+            The branches; the order counts. Those that are not in the index are left out.
+        cuts
+            The first entry of each range, and one past the last one of the last range.
+
+        Returns
+        -------
+        list of bytes
+            For `unpack`, shape ``(len(cuts) - 1,)``.
+        """
+        known = self.__dict__.get("branches", {})
+        if names and not known:
+            known = self._unpacked(set(names))  # not kept, or those of thousands of files would be
+        chosen = {place: known[name] for place, name in enumerate(names) if name in known}
+        if not chosen:
+            return [b""] * (len(cuts) - 1)
+        return _Splitter(chosen, names).split(np.asarray(cuts, np.int64))
+
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is derived."""
-        return {"payload": self.payload}
+        """The payload, wherever it is stored, without what is derived."""
+        return {"source": self.payload}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Restore the payload."""
+        """Restore the payload; frozen fields cannot be set."""
         self.__dict__.update(state)
 
 
@@ -158,6 +207,58 @@ def pack(baskets: Mapping[int, Baskets], names: Sequence[str]) -> bytes:
         _joined([one.sizes for one in baskets.values()]).astype("<u4").tobytes(),
     )
     return b"".join(parts)
+
+
+class _Splitter:
+    """Packs the baskets of many entry ranges, those of branches with equal edges together."""
+
+    def __init__(self, baskets: Mapping[int, Baskets], names: Sequence[str]) -> None:
+        self._check = _check(names)
+        codes: dict[str, int] = {}
+        kinds: dict[bytes, list[tuple[int, int, Baskets]]] = {}
+        for place, one in baskets.items():
+            code = codes.setdefault(one.code, len(codes))
+            kinds.setdefault(_bytes(one.edges), []).append((place, code, one))
+        self._words = "\n".join(codes).encode()
+        self._edges = [np.asarray(some[0][2].edges, "<i8") for some in kinds.values()]
+        self._seeks = [np.array([one.seeks for *_, one in some], "<i8") for some in kinds.values()]
+        self._sizes = [np.array([one.sizes for *_, one in some], "<u4") for some in kinds.values()]
+        self._rows = [(place, code) for some in kinds.values() for place, code, _ in some]
+        self._kinds = [len(some) for some in kinds.values()]
+        self._heads: dict[tuple[tuple[int, ...], tuple[int, ...]], bytes] = {}
+
+    def split(self, cuts: npt.NDArray[np.int64]) -> list[bytes]:
+        firsts, lasts = [], []
+        for edges in self._edges:
+            # As in `Baskets.between`.
+            first = np.maximum(np.searchsorted(edges, cuts[:-1], side="right") - 1, 0)
+            firsts.append(first.tolist())
+            lasts.append(np.maximum(np.searchsorted(edges, cuts[1:]), first).tolist())
+        chosen = zip(zip(*firsts, strict=True), zip(*lasts, strict=True), strict=True)
+        return [self._one(some, many) for some, many in chosen]
+
+    def _one(self, firsts: Sequence[int], lasts: Sequence[int]) -> bytes:
+        found: dict[bytes, int] = {}
+        which = []
+        seeks, sizes = [], []
+        for kind, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+            edges = self._edges[kind][first : last + 1].tobytes()
+            which.append(found.setdefault(edges, len(found)))
+            seeks.append(self._seeks[kind][:, first:last].tobytes())
+            sizes.append(self._sizes[kind][:, first:last].tobytes())
+        head = self._head(tuple(which), tuple(len(edges) // 8 for edges in found))
+        return b"".join((head, *found, *seeks, *sizes))
+
+    def _head(self, which: tuple[int, ...], lengths: tuple[int, ...]) -> bytes:
+        """All that comes before the edges: hardly ever different for the ranges of a file."""
+        known = self._heads.get((which, lengths))
+        if known is None:
+            kinds = np.repeat(np.array(which, "<u2"), self._kinds)[:, np.newaxis]
+            rows = np.hstack((np.array(self._rows, "<u2"), kinds)).astype("<u2")
+            head = _PACKED.pack(self._check, len(rows), len(lengths), len(self._words))
+            known = head + self._words + rows.tobytes() + np.array(lengths, "<u4").tobytes()
+            self._heads[which, lengths] = known
+        return known
 
 
 def unpack(packed: bytes, names: Sequence[str]) -> dict[str, Baskets]:
@@ -276,6 +377,6 @@ def _planes(numbers: npt.NDArray[Any]) -> bytes:
     return np.asarray(numbers, "<i8").view(np.uint8).reshape(-1, 8).T.tobytes()
 
 
-def _unplaned(body: bytes, at: int, count: int) -> npt.NDArray[np.int64]:
-    planes = np.frombuffer(body, np.uint8, 8 * count, at).reshape(8, count)
-    return np.ascontiguousarray(planes.T).view("<i8").reshape(count)
+def _unplaned(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """The numbers, shape ``(..., numbers)``, of planes of shape ``(..., 8, numbers)``."""
+    return np.ascontiguousarray(planes.swapaxes(-1, -2)).view("<i8")[..., 0]

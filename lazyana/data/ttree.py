@@ -14,6 +14,13 @@ import awkward as ak
 from lazyana.data.baskets import Baskets, index_of, unpack
 from lazyana.data.catalog import FileInfo, Layout, Sizes
 from lazyana.data.decode import BasketError, UnusualBasketError, decode, open_basket
+from lazyana.data.origin import (
+    WEIGHT,
+    nano_version,
+    tag_of,
+    weights_of_events,
+    weights_of_runs,
+)
 from lazyana.data.partitions import Span
 from lazyana.data.ranges import Range, read_ranges
 from lazyana.data.trees import open_kept, read_branch, replaced
@@ -47,6 +54,13 @@ def note_tree(
         packed[places[branch.name]] += int(branch.compressed_bytes)
         unpacked[places[branch.name]] += int(branch.uncompressed_bytes)
     index = index_of(tree)
+    weights: float | None = None
+    signs: float | None = None
+    if WEIGHT in places and WEIGHT not in index.branches:
+        # What is in the index is read without the tree.
+        weights, signs = weights_of_events(lambda branch: tree[branch].array(library="np"))
+    root = tree.file.root_directory
+    of_runs = weights_of_runs(root, name)
     return FileInfo(
         url=url,
         tree=name,
@@ -59,6 +73,9 @@ def note_tree(
         index=index,
         file_bytes=int(tree.file.fEND),
         compression=str(tree.file.compression or "none"),
+        sum_weights=weights if of_runs is None else of_runs,
+        sum_signs=signs,
+        nano_version=nano_version(places, tag_of(root)),
     )
 
 
@@ -179,7 +196,7 @@ def _read_baskets(
 def _damaged(url: str, span: Span, name: str, error: BasketError) -> str:
     return (
         f"Branch {name!r}, entries {span.start}-{span.stop} of {url}, cannot be read: {error}. "
-        "The file is damaged: copy it again, or leave it out with on_error='skip'."
+        "The file is damaged: copy it again."
     )
 
 

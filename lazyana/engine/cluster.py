@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dask
 import distributed
-from distributed import CancelledError, Client, KilledWorker, LocalCluster, get_worker
+from distributed import (
+    CancelledError,
+    Client,
+    KilledWorker,
+    LocalCluster,
+    as_completed,
+    get_worker,
+)
 
 from lazyana.data.partitions import Partition
 from lazyana.engine.job import Job, Partial, Shipped, run_away
@@ -19,7 +26,11 @@ from lazyana.engine.local import interrupts_held
 from lazyana.engine.progress import Watcher
 from lazyana.errors import ExecutorError, RunError
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
 _ANSWER = "10s"
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,49 @@ class Distributed:
         ):
             return _get(client, job.graph(_Announced(topic, job.token)), job.key)
 
+    def each(
+        self,
+        function: Callable[[Item], Found],
+        items: Sequence[Item],
+        arrived: Callable[[int, Found], None],
+    ) -> None:
+        """Call a function for each of some items, one task each.
+
+        Parameters
+        ----------
+        function
+            What to call; it must be picklable.
+        items
+            What to call it with.
+        arrived
+            Called in this thread with the position of an item and what the function returned, as
+            soon as that is there.
+
+        Raises
+        ------
+        ExecutorError
+            A scheduler that does not answer, a cluster that cannot be started.
+        RunError
+            Workers that died, a connection that was lost.
+        Exception
+            The first one that the function raises; the other tasks are cancelled.
+        """
+        with self._client() as client, self._report():
+            name = f"lazyana/{type(function).__name__.lower()}"
+            futures = client.map(function, items, pure=False, key=name, batch_size=_AT_ONCE)
+            waiting = {future.key: position for position, future in enumerate(futures)}
+            results = as_completed(list(futures), loop=client.loop, with_results=True)
+            try:
+                with _explained():
+                    for future, found in results:
+                        arrived(waiting.pop(future.key), found)
+                        future.release()  # the scheduler need not keep what is here
+            finally:
+                # Interrupted or failed: the other tasks are of no use any more.
+                left = [future for future in futures if future.key in waiting]
+                if left:
+                    client.cancel(left, force=True)
+
     def _report(self) -> Any:
         if self.performance_report is None:
             return nullcontext()
@@ -150,8 +204,20 @@ def _get(client: Client, graph: dict[Any, Any], key: Any) -> Partial:
     with dask.config.set(quiet):
         future = client.get(graph, key, sync=False)
     try:
-        result: Partial = future.result()
+        with _explained():
+            result: Partial = future.result()
         return result
+    finally:
+        # Interrupted or failed: the other tasks are of no use any more.
+        if future.status in ("pending", "error"):
+            future.cancel(force=True)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what happened where dask raises errors of its own."""
+    try:
+        yield
     except KilledWorker as error:
         msg = (
             f"{error.allowed_failures + 1} workers died while they ran {error.task!r}. Most often "
@@ -165,10 +231,6 @@ def _get(client: Client, graph: dict[Any, Any], key: Any) -> Partial:
             "Check that the scheduler still runs, and compute again."
         )
         raise RunError(msg) from error
-    finally:
-        # Interrupted or failed: the other tasks are of no use any more.
-        if future.status in ("pending", "error"):
-            future.cancel(force=True)
 
 
 class _Listener:

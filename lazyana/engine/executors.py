@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from lazyana.engine.job import Job, Partial
-from lazyana.engine.local import Local
+from lazyana.engine.local import Found, Item, Local
 from lazyana.engine.progress import Watcher
 from lazyana.errors import ExecutorError, did_you_mean
 
@@ -25,6 +26,15 @@ class Executor(Protocol):
 
     def run(self, job: Job, watcher: Watcher) -> Partial:
         """Run a job to its end, telling the watcher of every partition."""
+        ...
+
+    def each(
+        self,
+        function: Callable[[Item], Found],
+        items: Sequence[Item],
+        arrived: Callable[[int, Found], None],
+    ) -> None:
+        """Call a function for each of some items, telling positions and results as they come."""
         ...
 
 

@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any
+from typing import Any, TypeVar
 
 from dask.callbacks import Callback
 from dask.local import get_sync
@@ -24,7 +25,17 @@ from dask.threaded import get as get_threads
 from lazyana.engine.job import Job, Partial, Shipped, arrived, run_away
 from lazyana.engine.progress import Watcher
 from lazyana.errors import RunError
+from lazyana.options import ReadOptions
 from lazyana.plan.program import Program
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+_ENDED = (
+    "A worker process ended before its work did. Most often it ran out of memory: use a smaller "
+    "partition_size or fewer workers. A script that uses processes must start them below "
+    "`if __name__ == '__main__':`."
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,46 @@ class Local:
             result = self._run_processes(job, callbacks)
         return result
 
+    def each(
+        self,
+        function: Callable[[Item], Found],
+        items: Sequence[Item],
+        arrived: Callable[[int, Found], None],
+    ) -> None:
+        """Call a function for each of some items, side by side.
+
+        Parameters
+        ----------
+        function
+            What to call; for processes it must be picklable.
+        items
+            What to call it with.
+        arrived
+            Called in this thread with the position of an item and what the function returned, as
+            soon as that is there.
+
+        Raises
+        ------
+        RunError
+            A worker process that ended before its work did.
+        Exception
+            The first one that the function raises; what has not been started then is not.
+        """
+        if self.kind == "sync":
+            for position, item in enumerate(items):
+                arrived(position, function(item))
+            return
+        workers = min(self._workers, max(len(items), 1))
+        pools: AbstractContextManager[Executor]
+        pools = _threads(workers) if self.kind == "threads" else _processes(workers, {})
+        try:
+            with pools as pool:
+                futures = {pool.submit(function, item): n for n, item in enumerate(items)}
+                for future in as_completed(futures):
+                    arrived(futures[future], future.result())
+        except BrokenProcessPool as error:
+            raise RunError(_ENDED) from error
+
     @property
     def _workers(self) -> int:
         return self.workers or CPU_COUNT
@@ -92,12 +143,7 @@ class Local:
                     optimize_graph=False,  # a fused task is no longer known by its key
                 )
         except BrokenProcessPool as error:
-            msg = (
-                "A worker process ended before its work did. Most often it ran out of memory: use "
-                "a smaller partition_size or fewer workers. A script that uses processes must "
-                "start them below `if __name__ == '__main__':`."
-            )
-            raise RunError(msg) from error
+            raise RunError(_ENDED) from error
         return result
 
 
@@ -200,6 +246,11 @@ class Known:
     def program(self) -> Program:
         """The program."""
         return _received[self.digest].program
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How its files are read."""
+        return _received[self.digest].reading
 
 
 _received: dict[str, Shipped] = {}

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 
 class Watcher(Protocol):
-    """Told of every partition that is done."""
+    """Told of every partition or file that is done."""
 
     def done(self, events: int) -> None:
-        """One more partition, with so many events, is done."""
+        """One more, with so many events, is done."""
         ...
 
 
@@ -40,7 +40,7 @@ class Silent:
 
 
 class Bar:
-    """A bar that shows partitions, events per second and the time left."""
+    """A bar that shows what is done, the events in it and the time left."""
 
     def __init__(self, bar: Any, task: Any) -> None:
         self._bar = bar
@@ -49,24 +49,28 @@ class Bar:
         self._lock = threading.Lock()
 
     def done(self, events: int) -> None:
-        """Move on by one partition."""
+        """Move on by one."""
         with self._lock:
             self._events += events
             self._bar.update(self._task, advance=1, events=self._events)
 
 
 @contextmanager
-def watch(title: str, partitions: int, *, show: bool | None) -> Iterator[Watcher]:
+def watch(
+    title: str, number: int, *, show: bool | None, unit: str = "partitions"
+) -> Iterator[Watcher]:
     """Show progress while the context lasts.
 
     Parameters
     ----------
     title
         What is running.
-    partitions
+    number
         How many there are.
     show
         Whether to show a bar; None: if standard error is a terminal.
+    unit
+        What is counted.
     """
     if not (sys.stderr.isatty() if show is None else show):
         yield Silent()
@@ -85,7 +89,7 @@ def watch(title: str, partitions: int, *, show: bool | None) -> Iterator[Watcher
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("partitions"),
+        TextColumn(unit),
         TextColumn("{task.fields[events]:,} events"),
         TimeElapsedColumn(),
         TextColumn("left"),
@@ -93,4 +97,4 @@ def watch(title: str, partitions: int, *, show: bool | None) -> Iterator[Watcher
         console=Console(stderr=True),
     )
     with bar:
-        yield Bar(bar, bar.add_task(title, total=partitions, events=0))
+        yield Bar(bar, bar.add_task(title, total=number, events=0))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ import pytest
 import uproot
 
 from lazyana.data import formats as module
-from lazyana.data.catalog import Layout
-from lazyana.data.fileset import Dataset, Fileset
-from lazyana.data.grouping import groups_of, simulated
-from lazyana.data.inspect import inspect
+from lazyana.data.fileset import Fileset
+from lazyana.data.inspect import Arrived, Noted, Noting, Place, inspect
 from lazyana.data.trees import open_tree
-from lazyana.errors import FileError, InputError
+from lazyana.errors import FileError
+from lazyana.options import ReadOptions
 
 
 def write(path: Path, tree: str = "Events", events: int = 5, **branches: Any) -> Path:
@@ -41,9 +40,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     urls: list[str] = []
     real = module.open_tree
 
-    def counting(url: str, tree: str) -> Any:
+    def counting(url: str, *others: Any) -> Any:
         urls.append(url)
-        return real(url, tree)
+        return real(url, *others)
 
     monkeypatch.setattr(module, "open_tree", counting)
     return urls
@@ -99,11 +98,29 @@ def test_order_is_that_of_the_fileset(tmp_path: Path) -> None:
     assert [file.entries for file in catalog.files["A"]] == [5, 3]
 
 
-def test_progress(tmp_path: Path) -> None:
-    paths = [write(tmp_path / f"{n}.root") for n in range(5)]
-    seen: list[tuple[int, int]] = []
-    inspect(paths, progress=lambda done, of: seen.append((done, of)))
-    assert seen == [(n, 5) for n in range(1, 6)]
+def test_the_runner_is_given_what_is_not_known(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.root", events=n) for n in range(5)]
+    inspect(paths[3])
+    asked: list[Place] = []
+
+    def backwards(noting: Noting, places: Sequence[Place], arrived: Arrived) -> None:
+        asked.extend(places)
+        for position in reversed(range(len(places))):
+            noted = pickle.loads(pickle.dumps(noting(places[position])))
+            arrived(position, noted)
+
+    catalog = inspect(paths, run=backwards)
+    assert [place.urls for place in asked] == [(str(paths[n]),) for n in (0, 1, 2, 4)]
+    assert [info.entries for info in catalog.files["events"]] == [0, 1, 2, 3, 4]
+    inspect(paths, run=lambda *given: pytest.fail("all of them are known"))
+
+
+def test_what_travels_back_is_small(toy_files: dict[str, Any]) -> None:
+    path = next(iter(toy_files["TTTo2L2Nu"]["files"]))
+    noted = Noting()(Place((path,), "Events"))
+    assert isinstance(noted, Noted)
+    (layout,) = inspect(path).layouts.values()
+    assert len(pickle.dumps(noted)) < len(layout.base_form) / 4
 
 
 def test_catalog_is_small_and_travels(tmp_path: Path) -> None:
@@ -154,12 +171,93 @@ def test_changed_file_is_opened_again(tmp_path: Path, opened: list[str], same_ti
 def test_files_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roots: list[Any] = []
     real = uproot.open
-    monkeypatch.setattr(uproot, "open", lambda path: roots.append(real(path)) or roots[-1])
-    inspect(write(tmp_path / "good.root"))
+    monkeypatch.setattr(
+        uproot, "open", lambda *given, **more: roots.append(real(*given, **more)) or roots[-1]
+    )
+    inspect(write(tmp_path / "good.root", run=np.uint32, luminosityBlock=np.uint32))
     with pytest.raises(FileError):
         inspect(tmp_path / "good.root", tree="Evnts")
     assert len(roots) == 2
+    inspect(tmp_path / "good.root", lumis=True, cache=False)
+    assert len(roots) == 4
     assert all(root.file.source.closed for root in roots)
+
+
+# ------------------------------------------------------------------------------- other places
+
+
+def test_a_file_is_read_at_the_first_place_that_works(tmp_path: Path, opened: list[str]) -> None:
+    there, other = write(tmp_path / "there.root", events=3), write(tmp_path / "other.root")
+    gone = str(tmp_path / "gone.root")
+    catalog = inspect([[gone, str(there), str(other)]])
+    (info,) = catalog.files["gone"]
+    assert info.urls == (gone, str(there), str(other))
+    assert info.entries == 3
+    assert opened == [str(there)]
+    assert inspect([[gone, str(there)]]).files["gone"][0].urls == (gone, str(there))
+    assert opened == [str(there)]
+    write(there, events=4)
+    assert inspect([[gone, str(there)]]).files["gone"][0].entries == 4
+
+
+def test_no_place_works(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.root", tmp_path / "b.root"]
+    for path in paths:
+        path.write_text("no ROOT file at all" * 100)
+    with pytest.raises(FileError) as caught:
+        inspect([[str(path) for path in paths]])
+    assert all(f"{path}" in str(caught.value) for path in paths)
+    assert "at any of its 2 places" in str(caught.value)
+
+
+# ------------------------------------------------------------------------------- skipping files
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> dict[str, list[str]]:
+    """Two datasets with a file that is none, one that is cut short, one without the tree."""
+    good = [str(write(tmp_path / f"good{n}.root", events=n)) for n in range(3)]
+    text, cut = tmp_path / "text.root", tmp_path / "cut.root"
+    text.write_text("no ROOT file at all" * 100)
+    cut.write_bytes(Path(good[0]).read_bytes()[:-500])
+    other = str(write(tmp_path / "tree.root", tree="Evnts"))
+    return {"DY": [good[0], str(text), good[1], str(cut)], "TT": [other, good[2]]}
+
+
+def test_unreadable_files_are_left_out_and_listed(
+    broken: dict[str, list[str]], opened: list[str]
+) -> None:
+    options = ReadOptions(on_error="skip", retries=0)
+    catalog = inspect(broken, options=options)
+    assert [info.url for info in catalog.files["DY"]] == [broken["DY"][0], broken["DY"][2]]
+    assert [info.url for info in catalog.files["TT"]] == [broken["TT"][1]]
+    assert {name: [one.url for one in some] for name, some in catalog.unreadable.items()} == {
+        "DY": [broken["DY"][1], broken["DY"][3]],
+        "TT": [broken["TT"][0]],
+    }
+    for some in catalog.unreadable.values():
+        assert all(one.url in one.error for one in some)
+    assert "no tree 'Events'" in catalog.unreadable["TT"][0].error
+    assert catalog.fileset == Fileset.parse(broken)
+    before = len(opened)
+    assert inspect(broken, options=options) == catalog
+    # What could be read is known now; what could not is tried again.
+    assert set(opened[before:]) <= {one.url for some in catalog.unreadable.values() for one in some}
+
+
+def test_the_first_unreadable_file_is_raised(broken: dict[str, list[str]]) -> None:
+    with pytest.raises(FileError) as caught:
+        inspect(broken)
+    names = (broken["DY"][1], broken["DY"][3], broken["TT"][0])
+    assert any(name in str(caught.value) for name in names)
+
+
+def test_a_dataset_of_unreadable_files_only(broken: dict[str, list[str]]) -> None:
+    fileset = {"DY": broken["DY"], "TT": broken["TT"][:1]}
+    with pytest.raises(FileError) as caught:
+        inspect(fileset, options=ReadOptions(on_error="skip"))
+    assert "None of the 1 files of dataset 'TT' can be read" in str(caught.value)
+    assert broken["TT"][0] in str(caught.value)
 
 
 # ------------------------------------------------------------------------- files that do not work
@@ -168,10 +266,10 @@ def test_files_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_not_a_root_file(tmp_path: Path) -> None:
     path = tmp_path / "a.root"
     path.write_text("no ROOT file at all" * 100)
-    with pytest.raises(FileError, match=rf"{path} cannot be opened as a ROOT file"):
+    with pytest.raises(FileError, match=rf"{path} is no ROOT or parquet file"):
         inspect(path)
     path.write_bytes(b"")
-    with pytest.raises(FileError, match=rf"{path} cannot be opened as a ROOT file"):
+    with pytest.raises(FileError, match=rf"{path} cannot be opened as a ROOT or parquet file"):
         inspect(path)
 
 
@@ -222,11 +320,6 @@ def test_tree_in_a_folder(tmp_path: Path) -> None:
     assert info.entries == 5
 
 
-def test_rntuple(real_data: Path) -> None:
-    with pytest.raises(FileError, match="is an RNTuple, and events are read from a TTree"):
-        inspect(real_data / "nanoaod" / "nano_dy_rntuple.root")
-
-
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_file_cut_short(kept: float, toy_files: dict[str, Any], tmp_path: Path) -> None:
     whole = Path(next(iter(toy_files["TTTo2L2Nu"]["files"]))).read_bytes()
@@ -244,85 +337,6 @@ def test_damaged_header(toy_files: dict[str, Any], tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(FileError, match=re.escape(str(path))):
         inspect(path)
-
-
-# ---------------------------------------------------------------------- datasets, kinds and groups
-
-
-def test_files_of_different_branches(tmp_path: Path) -> None:
-    files = [write(tmp_path / "1.root", a=np.int32, c=np.int32), write(tmp_path / "2.root", b=bool)]
-    catalog = inspect({"DY": files})
-    with pytest.raises(InputError) as caught:
-        groups_of(catalog, ())
-    assert f"{files[0]} and {files[1]} differ in a (" not in str(caught.value)
-    assert f"{files[0]} and {files[1]} differ in a, b, c. " in str(caught.value)
-    assert "dataset 'DY'" in str(caught.value)
-
-
-def test_branches_of_different_types(tmp_path: Path) -> None:
-    files = [write(tmp_path / "1.root", n=np.int32), write(tmp_path / "2.root", n=np.uint32)]
-    with pytest.raises(InputError, match=r"differ in n \(int32_t or uint32_t\)"):
-        groups_of(inspect(files), ())
-
-
-def test_order_of_branches_does_not_matter(tmp_path: Path) -> None:
-    files = [
-        write(tmp_path / "1.root", a=np.int32, b=np.int32),
-        write(tmp_path / "2.root", b=np.int32, a=np.int32),
-    ]
-    assert len(inspect(files).layouts) == 1
-
-
-def test_many_differences_are_counted(tmp_path: Path) -> None:
-    many = {f"b{n}": np.int32 for n in range(9)}
-    files = [write(tmp_path / "1.root"), write(tmp_path / "2.root", **many)]
-    with pytest.raises(InputError, match="differ in b0, b1, b2, b3, b4 and 4 more"):
-        groups_of(inspect(files), ())
-
-
-@pytest.mark.parametrize(
-    ("branches", "metadata", "expected"),
-    [
-        (["x"], {}, False),
-        (["x", "genWeight"], {}, True),
-        (["nGenPart"], {}, True),
-        (["Generator_weight"], {"is_mc": "True"}, True),
-        (["genWeight"], {"is_mc": False}, False),
-        (["x"], {"isMC": "False"}, False),
-    ],
-)
-def test_simulation_or_data(branches: list[str], metadata: dict[str, Any], expected: bool) -> None:
-    form = {
-        "fields": branches,
-        "contents": [{"class": "NumpyArray", "primitive": "float32"}] * len(branches),
-    }
-    dataset = Dataset("DY", (("a.root", None),), metadata)
-    assert simulated(dataset, Layout("s", json.dumps(form))) is expected
-
-
-def test_simulation_without_generator(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.root")
-    catalog = inspect({"DY": {"files": file, "metadata": {"is_mc": True}}})
-    with pytest.raises(InputError, match=r"'DY' is called simulation.*no genWeight branch"):
-        groups_of(catalog, ())
-
-
-def test_groups(tmp_path: Path) -> None:
-    mc = [write(tmp_path / f"mc{n}.root", genWeight=np.float32) for n in range(3)]
-    data = write(tmp_path / "data.root")
-    catalog = inspect(
-        {
-            "DY": {"files": mc[0], "metadata": {"year": 2018}},
-            "data": {"files": data, "metadata": {"year": "2018"}},
-            "TT": {"files": mc[1], "metadata": {"year": "2018"}},
-            "DY17": {"files": mc[2], "metadata": {"year": 2017}},
-            "embedded": {"files": mc[2], "metadata": {"year": 2018, "is_mc": False}},
-        }
-    )
-    by_year = [[d.name for d in group] for group in groups_of(catalog, ["year"]).values()]
-    assert by_year == [["DY", "TT"], ["data"], ["DY17"], ["embedded"]]
-    by_form = [[d.name for d in group] for group in groups_of(catalog, ()).values()]
-    assert by_form == [["DY", "TT", "DY17"], ["data"], ["embedded"]]
 
 
 def test_base_form_is_what_uproot_reads(toy_files: dict[str, Any]) -> None:

@@ -1,0 +1,300 @@
+"""The cache on disk: what inspection learned of files, so that unchanged ones are not opened again.
+
+One entry a file, in a folder that several processes and machines may share: an entry is written to
+a file of another name which is then renamed, without locks. Entries hold JSON and numbers, never
+code. What is damaged, of another file or of another version is ignored and written again.
+
+A local file is the same if its size, inode and times of change are. A remote one, if its size and
+what the server tells of its content are (ETag, checksum, time of change); where the server tells
+nothing but the size, or something else than last time (copies at several places), the identifier
+in the first bytes of a ROOT file decides, which costs one small request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import struct
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cramjam
+
+from lazyana.data.baskets import BasketIndex
+from lazyana.data.fileinfo import FileInfo, Layout, Places
+from lazyana.data.records import Blob, RecordError, Stored, packed, replacing, unpacked, within
+from lazyana.errors import InputTypeError
+
+State = tuple[Any, ...]
+"""What tells a file from what it was before, in JSON terms."""
+
+Known = tuple[Layout, Places]
+"""A layout, and the position of each branch."""
+
+Reopen = Callable[[FileInfo], bytes]
+"""Gives the basket index of a file where the cache has it no more."""
+
+_VERSION = 1
+_SECOND = 1_000_000_000
+_HEADER_BYTES = 75
+# Of a ROOT file: the version, from which one on positions take 8 bytes, and where the UUID is.
+_VERSION_AT, _BIG_FROM, _SMALL_UUID, _BIG_UUID = 4, 1_000_000, 47, 59
+_END_AT = 12
+_TELLING = (
+    *("ETag", "etag", "e_tag", "Content-MD5", "content_md5", "md5Hash", "Digest", "checksum"),
+    *("Last-Modified", "LastModified", "last_modified", "mtime", "modified", "updated", "created"),
+)
+
+
+def default_folder() -> Path | None:
+    """$LAZYANA_CACHE_DIR, else a folder among the user's caches; None where there is no home."""
+    given = os.environ.get("LAZYANA_CACHE_DIR")
+    if given:
+        return Path(given).expanduser().absolute()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    if shared and Path(shared).is_absolute():
+        return Path(shared) / "lazyana"
+    try:
+        home = Path.home()
+    except RuntimeError:  # a job without a home
+        return None
+    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+    return caches / "lazyana"
+
+
+def state_of(urls: Sequence[str]) -> State | None:
+    """What tells a file from what it was before; None where nothing does.
+
+    Parameters
+    ----------
+    urls
+        The places of one file: the first one that answers counts.
+    """
+    for url in urls:
+        state = _remote_state(url) if "://" in url else _local_state(url)
+        if state is not None:
+            return state
+    return None
+
+
+def _local_state(path: str) -> State | None:
+    try:
+        stat = os.stat(path)  # noqa: PTH116  pathlib takes twice as long
+    except OSError:
+        return None
+    changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
+    whole = stat.st_mtime_ns % _SECOND == 0 and stat.st_ctime_ns % _SECOND == 0
+    if whole and time.time_ns() - changed < 2 * _SECOND:
+        # A file system that counts in seconds: it may change again and look the same.
+        return None
+    return (path, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def _remote_state(url: str) -> State | None:
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+        info = system.info(path)
+        told = {key: str(info[key]) for key in _TELLING if info.get(key) is not None}
+        if not told and "modified" in vars(type(system)):
+            told["modified"] = str(system.modified(path))
+    except Exception:  # whatever a library raises: opening the file will say what is wrong
+        return None
+    size = info.get("size")
+    return None if size is None else (url, int(size), *(f"{k}={v}" for k, v in told.items()))
+
+
+def _same(before: State, now: State | None, info: FileInfo) -> bool:
+    """Whether a file is what it was."""
+    if now is None:
+        return False
+    local = "://" not in now[0]
+    if local or (before == now and len(now) > len(("url", "size"))):
+        return before == now
+    return before[1] == now[1] and _has_header(info)
+
+
+def _has_header(info: FileInfo) -> bool:
+    """Whether a remote ROOT file still begins as it did: with its identifier and size."""
+    import fsspec
+
+    for url in info.urls:
+        try:
+            system, path = fsspec.core.url_to_fs(url)
+            start = bytes(system.cat_file(path, start=0, end=_HEADER_BYTES))
+            big = struct.unpack_from(">i", start, _VERSION_AT)[0] >= _BIG_FROM
+            (end,) = struct.unpack_from(">q" if big else ">i", start, _END_AT)
+            at = _BIG_UUID if big else _SMALL_UUID
+            identifier = str(uuid.UUID(bytes=start[at : at + 16]))
+        except Exception:  # as above
+            continue
+        return start.startswith(b"root") and (identifier, end) == (info.uuid, info.file_bytes)
+    return False
+
+
+@cache
+def _made_by() -> str:
+    """Everything that an entry depends on besides the file: entries of others lie elsewhere."""
+    versions = [f"{name} {version(name)}" for name in ("awkward", "coffea", "uproot")]
+    text = "\n".join([str(_VERSION), *versions])
+    return f"{_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries.
+
+    Attributes
+    ----------
+    folder
+        Where they are.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls, choice: object) -> Cache | None:
+        """The cache that a user means: True for the usual one, False for none, or a folder.
+
+        Raises
+        ------
+        InputTypeError
+            Something else.
+        """
+        if isinstance(choice, bool):
+            folder = default_folder() if choice else None
+        elif isinstance(choice, str | os.PathLike) and os.fspath(choice):
+            folder = Path(choice).expanduser().absolute()
+        else:
+            msg = f"cache={choice!r} is neither True nor False nor a folder."
+            raise InputTypeError(msg)
+        return None if folder is None else cls(folder / "inspect" / _made_by())
+
+    def entry(self, url: str, tree: str) -> Path:
+        """Where the entry of a file is."""
+        name = hashlib.sha256(f"{url}\n{tree}".encode()).hexdigest()[:32]
+        return self.folder / name[:2] / name
+
+    def get(
+        self,
+        urls: Sequence[str],
+        tree: str,
+        now: State | None,
+        layouts: Mapping[str, Known],
+        reopen: Reopen,
+    ) -> tuple[FileInfo, Known] | None:
+        """What is known of a file, if it is what it was.
+
+        Parameters
+        ----------
+        urls, tree
+            Which file.
+        now
+            Its state.
+        layouts
+            Layouts that need not be read again, by signature.
+        reopen
+            Called for the basket index if the entry is gone by the time that is needed.
+        """
+        path = str(self.entry(urls[0], tree))
+        try:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123  thousands of them
+                size = os.fstat(file.fileno()).st_size
+                read = partial(self._entry, path, (urls[0], tree), layouts, reopen)
+                before, info, known = within(file, 0, size, read)
+        except (OSError, RecordError, KeyError, TypeError, IndexError):
+            return None
+        return (info, known) if _same(before, now, info) else None
+
+    def _entry(
+        self,
+        path: str,
+        key: tuple[str, str],
+        layouts: Mapping[str, Known],
+        reopen: Reopen,
+        buffer: bytes,
+    ) -> tuple[State, FileInfo, Known]:
+        first = unpacked(buffer)
+        if tuple(first.head["key"]) != key:
+            msg = "it is the entry of another file"
+            raise RecordError(msg)
+        record = unpacked(buffer, first.end)
+        signature = record.head["plain"]["signature"]
+        known = layouts.get(signature) or self.layout(signature)
+
+        def index(blob: Blob) -> BasketIndex:
+            return BasketIndex(Stored(path, blob, lambda: reopen(info)))
+
+        info = FileInfo.from_record(buffer, record, known[1], index)
+        return tuple(first.head["state"]), info, known
+
+    def layout(self, signature: str) -> Known:
+        """A layout.
+
+        Raises
+        ------
+        RecordError, OSError
+            One that is not there, or damaged.
+        """
+        try:
+            found = Layout.from_record(self._layout(signature).read_bytes())
+        except cramjam.DecompressionError as error:
+            msg = "it cannot be decompressed"
+            raise RecordError(msg) from error
+        if found[0].signature != signature:
+            msg = "it is another layout"
+            raise RecordError(msg)
+        return found
+
+    def _layout(self, signature: str) -> Path:
+        return self.folder / "layouts" / signature
+
+    def put(self, urls: Sequence[str], tree: str, state: State, info: bytes) -> None:
+        """Keep what is known of a file; where that cannot be, warn once and go on.
+
+        Parameters
+        ----------
+        urls, tree
+            Which file.
+        state
+            What it was before it was opened.
+        info
+            From `FileInfo.to_record`.
+        """
+        self._write(
+            self.entry(urls[0], tree), packed({"key": [urls[0], tree], "state": state}) + info
+        )
+
+    def put_layout(self, signature: str, layout: bytes) -> None:
+        """Keep a layout, given as `Layout.to_record` gives it, unless it is there and sound."""
+        try:
+            self.layout(signature)
+        except (OSError, RecordError, KeyError, TypeError, IndexError):
+            self._write(self._layout(signature), layout)
+
+    def _write(self, target: Path, content: bytes) -> None:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            _warn(str(self.folder), error.strerror or str(error))
+
+
+@cache
+def _warn(folder: str, reason: str) -> None:
+    logging.getLogger("lazyana").warning(
+        "What inspection learns cannot be kept in %s (%s): files will be opened again next time. "
+        "Choose another folder with LAZYANA_CACHE_DIR or cache=.",
+        folder,
+        reason,
+    )
