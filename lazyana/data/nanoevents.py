@@ -6,23 +6,32 @@ import itertools
 import json
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 import awkward as ak
 import dask_awkward as dak
-import numpy as np
-import numpy.typing as npt
 from awkward.typetracer import typetracer_from_form, typetracer_with_report
-from coffea.nanoevents.mapping.base import BaseSourceMapping
 from coffea.nanoevents.schemas import BaseSchema
-from coffea.nanoevents.util import quote, unquote
+from coffea.nanoevents.util import quote
 from dask_awkward.lib.utils import buffer_keys_required_to_compute_shapes, trace_form_structure
 
+from lazyana.data.assemble import assemble
+from lazyana.data.buffers import (
+    LABEL_KEY,
+    Arrays,
+    Buffers,
+    branches_of,
+    buffer_key,
+    parse_buffer_key,
+)
 from lazyana.data.catalog import Layout
+from lazyana.data.counts import counters_of, disagreement
+from lazyana.data.failures import SpanError, located
 from lazyana.data.guards import install_guards
+from lazyana.data.mixed import Gap, with_options
 from lazyana.data.partitions import Partition
 from lazyana.data.reading import read_branches
 from lazyana.errors import InputTypeError, LazyValueError
@@ -30,9 +39,6 @@ from lazyana.options import ReadOptions
 
 SOURCE = "events"
 LABEL_FIELD = "lazyana_dataset"
-_LABEL_KEY = "lazyana_dataset,!label"
-_OFFSETS = quote(",!offsets")
-_LOADS = ("!load", "!loadallowmissing")
 _recordings = itertools.count()
 
 
@@ -46,10 +52,16 @@ class Blueprint:
         The branches.
     schema
         The coffea schema that turns branches into collections.
+    gaps
+        Branches that some of the files lack.
+    fill
+        Whether these are read as None where they are missing, if they can be.
     """
 
     layout: Layout
     schema: type[BaseSchema]
+    gaps: tuple[Gap, ...] = ()
+    fill: bool = False
 
     @cached_property
     def form(self) -> ak.forms.Form:
@@ -60,11 +72,13 @@ class Blueprint:
             # What a schema finds missing is reported by us when it is used.
             warnings.simplefilter("ignore")
             form = _lenient(self.schema)(base).form
+        if self.fill:
+            form = with_options(form, frozenset().union(*(gap.branches for gap in self.gaps)))
         contents = dict(zip(form["fields"], form["contents"], strict=True))
         contents[LABEL_FIELD] = {
             "class": "NumpyArray",
             "primitive": "int32",
-            "form_key": quote(_LABEL_KEY),
+            "form_key": quote(LABEL_KEY),
             "parameters": {"__doc__": "position of the dataset in its group"},
         }
         names = sorted(contents)
@@ -120,14 +134,18 @@ class Blueprint:
         """
         form = self.form if collections is None else _keep_fields(self.form, sorted(collections))
         events, report = typetracer_with_report(
-            form, highlevel=True, behavior=self.behavior, buffer_key=_buffer_key
+            form, highlevel=True, behavior=self.behavior, buffer_key=buffer_key
         )
         events.attrs["@original_array"] = events
         return events, report
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is derived, which every process derives for itself."""
-        return {"layout": self.layout, "schema": self.schema}
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore the fields."""
+        self.__dict__.update(state)
 
     def needed(self, report: Any, collections: Iterable[str] = ()) -> ReadPlan:
         """What has to be read for the buffers that a report says were touched.
@@ -145,30 +163,60 @@ class Blueprint:
             Branches and buffers.
         """
         shapes = buffer_keys_required_to_compute_shapes(
-            _parse_buffer_key,
+            parse_buffer_key,
             report.shape_touched,
             self._structure["form_key_to_parent_form_key"],
             self._structure["form_key_to_buffer_keys"],
         )
         buffers = {*report.data_touched, *shapes}
-        touched = {_parse_buffer_key(key)[0] for key in (*buffers, *report.shape_touched)}
+        touched = {parse_buffer_key(key)[0] for key in (*buffers, *report.shape_touched)}
         paths = self._structure["form_key_to_path"]
         kept = sorted({paths[key][0] for key in touched if paths.get(key)} | set(collections))
-        branches = frozenset().union(*(_branches(key) for key in buffers))
+        branches = frozenset().union(*(branches_of(key) for key in buffers))
         return ReadPlan(
             form=_keep_fields(self.form, kept).to_json(),
             schema=self.schema,
             buffers=frozenset(buffers),
             branches=tuple(sorted(branches)),
+            lacking=self._lacking(kept),
         )
 
     def everything(self) -> ReadPlan:
         """A plan that reads nothing beforehand and has all collections, read when used."""
-        return ReadPlan(self.form.to_json(), self.schema, frozenset(), ())
+        return ReadPlan(
+            self.form.to_json(), self.schema, frozenset(), (), self._lacking(self.form.fields)
+        )
+
+    def _lacking(self, collections: Iterable[str]) -> tuple[tuple[str, frozenset[str]], ...]:
+        """What the files of each layout lack of the branches of some collections."""
+        if not self.gaps:
+            return ()
+        names = set(collections)
+        keys = (key for key, path in self.paths.items() if path and path[0] in names)
+        used = frozenset().union(*(branches_of(f"{key}/") for key in keys))
+        return tuple((gap.signature, gap.branches & used) for gap in self.gaps)
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The collections and their fields, e.g. ``"Muon"`` and ``"Muon.pt"``."""
+        form = self.form
+        fields = (
+            f"{name}.{field}"
+            for name, content in zip(form.fields, form.contents, strict=True)
+            for field in content.columns()
+            if field
+        )
+        return frozenset((*form.fields, *fields))
+
+    @property
+    def paths(self) -> Mapping[str, tuple[str, ...]]:
+        """For each form key, the names of the fields that lead to it."""
+        paths: Mapping[str, tuple[str, ...]] = self._structure["form_key_to_path"]
+        return paths
 
     @cached_property
     def _structure(self) -> Mapping[str, Any]:
-        structure: Mapping[str, Any] = trace_form_structure(self.form, buffer_key=_buffer_key)
+        structure: Mapping[str, Any] = trace_form_structure(self.form, buffer_key=buffer_key)
         return structure
 
 
@@ -186,12 +234,16 @@ class ReadPlan:
         Keys of the buffers read; the others are virtual and read only if used after all.
     branches
         Branches those buffers are made of.
+    lacking
+        For each layout whose files lack branches that others have, its signature and the branches
+        that the collections have in other files.
     """
 
     form: str
     schema: type[BaseSchema]
     buffers: frozenset[str]
     branches: tuple[str, ...]
+    lacking: tuple[tuple[str, frozenset[str]], ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the cached form, which every process parses for itself."""
@@ -205,6 +257,11 @@ class ReadPlan:
     def parsed_form(self) -> ak.forms.Form:
         """The form, parsed once."""
         return ak.forms.from_json(self.form)
+
+    @cached_property
+    def counters(self) -> Mapping[str, str]:
+        """For each branch of lists, the branch that counts their items, if there is one."""
+        return counters_of(self.parsed_form)
 
 
 @dataclass
@@ -223,6 +280,8 @@ class Reading:
         Branches read although the plan did not foresee it.
     by_uproot
         Branches of the plan that the basket index lacks, so that uproot had to read them.
+    recoveries
+        Trouble with places of files that another try or another place overcame.
     """
 
     partition: Partition
@@ -230,6 +289,7 @@ class Reading:
     options: ReadOptions = field(default_factory=ReadOptions)
     extra_branches: list[str] = field(default_factory=list)
     by_uproot: list[str] = field(default_factory=list)
+    recoveries: list[str] = field(default_factory=list)
 
     def events(self) -> ak.Array:
         """The events of the partition, NanoEvents of shape ``(events,)``.
@@ -239,11 +299,11 @@ class Reading:
         FileError
             A file that is gone, cut short, replaced since it was inspected, or unreadable.
         """
-        source = _Branches(self)
-        source.read(self.plan.branches)
-        events = self._build(source, self.plan.buffers, _Again(self))
-        # The buffers are copies; what is asked for beyond the plan is read again.
-        source.forget()
+        buffers = self._buffers(self.plan.buffers)
+        buffers.load(self.plan.branches)
+        events = self._build(buffers, _Again(self))
+        # What is asked for beyond the plan is read again.
+        buffers.forget()
         return events
 
     def note(self, branch: str) -> None:
@@ -256,17 +316,52 @@ class Reading:
         if branch in self.plan.branches and branch not in self.by_uproot:
             self.by_uproot.append(branch)
 
-    def _build(self, source: _Branches, eager: frozenset[str], again: _Again) -> ak.Array:
-        events = ak.from_buffers(
-            self.plan.parsed_form,
-            self.partition.entries,
-            _Buffers(source, eager),
-            buffer_key=_buffer_key,
+    def recovered(self, what: str) -> None:
+        """Take down trouble with a place of a file that was overcome."""
+        self.recoveries.append(what)
+
+    def _buffers(self, eager: frozenset[str]) -> Buffers:
+        return Buffers(self.partition, eager, self._read, self.note, dict(self.plan.lacking))
+
+    def _build(self, buffers: Buffers, again: _Again) -> ak.Array:
+        events = ak.Array(
+            assemble(self.plan.parsed_form, self.partition.entries, buffers),
             behavior=self.plan.schema.behavior(),
             attrs={"@events_factory": again},
         )
         again.remember(events)
         return events
+
+    def _read(self, names: list[str], known: Arrays) -> None:
+        """Add some branches to those that were read."""
+        known.update(
+            read_branches(
+                self.partition,
+                names,
+                self.plan.branches,
+                self.options,
+                self,
+                dict(self.plan.lacking),
+            )
+        )
+        self._check_counts(names, known)
+
+    def _check_counts(self, names: list[str], known: Arrays) -> None:
+        news = {
+            branch: counter
+            for branch, counter in self.plan.counters.items()
+            if branch in names or counter in names
+        }
+        found = disagreement(known, news)
+        if found is None:
+            return
+        span, entry = located(self.partition, found.event)
+        msg = (
+            f"Branches {found.branch!r} and {found.counter!r}, {span.where}, do not fit together: "
+            f"entry {entry} is a list of {found.length} of {found.count}. The file is damaged: "
+            "copy it again."
+        )
+        raise SpanError(msg, span)
 
 
 @dataclass(frozen=True)
@@ -321,7 +416,7 @@ class _Again:
     def events(self) -> ak.Array:
         layout, reading = self._layout(), self._reading
         if layout is None:
-            return reading._build(_Branches(reading), frozenset(), self)
+            return reading._build(reading._buffers(frozenset()), self)
         behavior = reading.plan.schema.behavior()
         return ak.Array(layout, behavior=behavior, attrs={"@events_factory": self})
 
@@ -338,110 +433,12 @@ class _NeverRead:
         raise LazyValueError(msg)
 
 
-class _Branches(BaseSourceMapping):  # type: ignore[misc]
-    """Coffea's evaluator of buffer keys, over branches held in memory."""
-
-    def __init__(self, reading: Reading) -> None:
-        super().__init__(None, 0, reading.partition.entries)
-        self._reading = reading
-        self._arrays: dict[str, ak.contents.Content] = {}
-
-    @classmethod
-    def _extract_base_form(cls, source: Any) -> Any:
-        return source
-
-    def key_root(self) -> str:
-        return "lazyana:"
-
-    def read(self, names: Iterable[str]) -> None:
-        names = [name for name in names if name not in self._arrays]
-        if not names:
-            return
-        reading = self._reading
-        self._arrays.update(
-            read_branches(
-                reading.partition, names, reading.plan.branches, reading.options, reading.fell_back
-            )
-        )
-
-    def forget(self) -> None:
-        self._arrays.clear()
-
-    def _column_source(self, uuid: str, path_in_source: str) -> None:
-        del uuid, path_in_source  # there is one source only, and it is in memory
-
-    def get_column_handle(self, columnsource: Any, name: str, allow_missing: bool) -> str:
-        del columnsource, allow_missing
-        return name
-
-    def extract_column(
-        self, columnhandle: str, start: int, stop: int, allow_missing: bool, **_: Any
-    ) -> Any:
-        del start, stop, allow_missing
-        if columnhandle not in self._arrays:
-            self._reading.note(columnhandle)
-            self.read([columnhandle])
-        layout = self._arrays[columnhandle]
-        if isinstance(layout, ak.contents.ListOffsetArray):
-            layout = layout.to_ListOffsetArray64(True)
-        return ak.Array(layout)
-
-    def __len__(self) -> int:
-        return self._reading.partition.entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-
-class _Buffers(Mapping[str, Any]):
-    """What `ak.from_buffers` takes: arrays where planned, else a promise to read."""
-
-    def __init__(self, source: _Branches, eager: frozenset[str]) -> None:
-        self._source = source
-        self._eager = eager
-
-    def __getitem__(self, key: str) -> Any:
-        if key in self._eager:
-            return self._evaluate(key)
-        return lambda: self._evaluate(key)
-
-    def _evaluate(self, key: str) -> npt.NDArray[Any]:
-        partition = self._source._reading.partition
-        form_key, attribute = _parse_buffer_key(key)
-        if unquote(form_key) == _LABEL_KEY:
-            return np.full(partition.entries, partition.label, dtype=np.int32)
-        suffix = _OFFSETS if attribute == "offsets" else ""
-        full = f"lazyana/events/0-{partition.entries}/{attribute}/{form_key}{suffix}"
-        result: npt.NDArray[Any] = self._source[full]
-        return result
-
-    def __len__(self) -> int:
-        return len(self._eager)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._eager)
-
-
 @lru_cache(maxsize=64)
-def blueprint_of(layout: Layout, schema: type[BaseSchema]) -> Blueprint:
+def blueprint_of(
+    layout: Layout, schema: type[BaseSchema], gaps: tuple[Gap, ...] = (), fill: bool = False
+) -> Blueprint:
     """The blueprint of a layout; what is derived from it is derived once in a process."""
-    return Blueprint(layout, schema)
-
-
-def _buffer_key(form_key: str, attribute: str, form: Any = None) -> str:
-    del form
-    return f"{form_key}/{attribute}"
-
-
-def _parse_buffer_key(key: str) -> tuple[str, str]:
-    form_key, _, attribute = key.rpartition("/")
-    return form_key, attribute
-
-
-def _branches(buffer: str) -> set[str]:
-    """Branches that one buffer is computed from, as coffea's form keys spell it out."""
-    nodes = unquote(_parse_buffer_key(buffer)[0]).split(",")
-    return {name for name, node in itertools.pairwise(nodes) if node in _LOADS}
+    return Blueprint(layout, schema, gaps, fill)
 
 
 def _keep_fields(form: ak.forms.RecordForm, fields: Iterable[str]) -> ak.forms.RecordForm:

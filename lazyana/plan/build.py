@@ -13,6 +13,7 @@ from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import InputError, did_you_mean
 from lazyana.plan import passes
 from lazyana.plan.lower import lower
+from lazyana.plan.needs import check_files
 from lazyana.plan.program import PLACE, Program, Ref, Shift, Step, nominal_booking
 from lazyana.plan.steps import Fill
 
@@ -109,7 +110,9 @@ def record(
     return passes.drop_unused(program)
 
 
-def stages(program: Program, blueprint: Blueprint) -> dict[str, Program]:
+def stages(
+    program: Program, blueprint: Blueprint, names: Mapping[str, str] | None = None
+) -> dict[str, Program]:
     """The program after each pass.
 
     Parameters
@@ -118,15 +121,23 @@ def stages(program: Program, blueprint: Blueprint) -> dict[str, Program]:
         As recorded.
     blueprint
         Form of the events it reads.
+    names
+        What to call its outputs in messages.
 
     Returns
     -------
     dict
         Keys ``"recorded"``, ``"shared"``, ``"pruned"``, ``"varied"`` and ``"released"``; the last
         is what runs.
+
+    Raises
+    ------
+    InputError
+        Branches that are needed, and that some files lack.
     """
     shared = passes.share(program, blueprint)
     pruned = passes.prune(shared, blueprint)
+    check_files(pruned, blueprint, names)
     varied = passes.share(passes.vary(pruned))
     return {
         "recorded": program,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,42 @@ def _trace(
         _touch_varied(program, wanted, shifts, values)
     # What is used without being touched here is read when it is used.
     return blueprint.needed(report, blueprint.form.fields if taken is None else taken)
+
+
+def first_use(
+    program: Program, blueprint: Blueprint, branches: Collection[str]
+) -> list[tuple[str, Step]]:
+    """Which steps ask for some branches before all others.
+
+    Parameters
+    ----------
+    program
+        The program, its variations not yet written out.
+    blueprint
+        Form of the events.
+    branches
+        The branches.
+
+    Returns
+    -------
+    list
+        Each branch that a nominal or varied column is made of and the step that touches it first,
+        in the order of the steps.
+    """
+    events, report = blueprint.trace()
+    values: dict[str, Any] = {SOURCE: events, PLACE: None}
+    replaced = [new for shift in program.shifts for new in shift.replacements.values()]
+    found: dict[str, Step] = {}
+    touched = 0
+    for step in ordered(program.by_key, [*program.outputs, *replaced]):
+        values[step.key] = _traced(step, values)
+        now = len(report.data_touched) + len(report.shape_touched)
+        if now > touched:
+            touched = now
+            news = set(blueprint.needed(report).branches).intersection(branches)
+            for branch in sorted(news - found.keys()):
+                found[branch] = step
+    return list(found.items())
 
 
 def _collections(program: Program) -> set[str] | None:

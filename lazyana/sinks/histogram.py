@@ -308,6 +308,40 @@ def merge_histograms(hists: Sequence[hist.Hist[Any]]) -> hist.Hist[Any]:
     return result
 
 
+def nominal_as(one: hist.Hist[Any], datasets: Iterable[str], variation: str) -> hist.Hist[Any]:
+    """The nominal bins of some datasets of a histogram, as those of a variation it lacks.
+
+    Parameters
+    ----------
+    one
+        Result of `Histogram.finish`.
+    datasets
+        Which datasets.
+    variation
+        Label of the variation.
+
+    Returns
+    -------
+    hist.Hist
+        A histogram of this variation only, to be merged with the other.
+    """
+    names = sorted(datasets)
+    categories = list(one.axes[1])
+    axes = tuple(one.axes)[len(GROUPING) :]
+    result = _empty(set(names), set(categories), {variation}, axes, one.label or "")
+    new: Any = result.view(flow=True)
+    old: Any = one.view(flow=True)
+    target = np.ix_(range(len(names)), _positions(result.axes[1], categories), [0])
+    source = np.ix_(
+        _positions(one.axes[0], names),
+        range(len(categories)),
+        _positions(one.axes[2], [NOMINAL]),
+    )
+    new["value"][target] = old["value"][source]
+    new["variance"][target] = old["variance"][source]
+    return result
+
+
 def _empty(
     datasets: set[str], categories: set[str], variations: set[str], axes: Sequence[Any], label: str
 ) -> hist.Hist[Any]:

@@ -71,11 +71,19 @@ class Sum:
 
 
 def unite_sums(values: Sequence[Sums]) -> Sums:
-    """Sums of several groups of datasets in one mapping."""
-    united: Sums = {}
+    """Sums of several groups of datasets in one mapping.
+
+    Those of a dataset that is in several groups are added; where one of them lacks a variation,
+    its nominal value is taken.
+    """
+    parts: dict[str, list[Mapping[str, float]]] = {}
     for value in values:
         for dataset, by_label in value.items():
-            mine = united.setdefault(dataset, {})
-            for label, number in by_label.items():
-                mine[label] = mine.get(label, 0.0) + number
-    return united
+            parts.setdefault(dataset, []).append(by_label)
+    return {
+        dataset: {
+            label: sum(part.get(label, part[NOMINAL]) for part in mine)
+            for label in dict.fromkeys(label for part in mine for label in part)
+        }
+        for dataset, mine in parts.items()
+    }

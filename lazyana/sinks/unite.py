@@ -9,7 +9,7 @@ from typing import Any
 from lazyana.errors import InputError
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.cutflow import Stages, unite_cutflows, unite_stages
-from lazyana.sinks.histogram import Histogram, merge_histograms
+from lazyana.sinks.histogram import Histogram, merge_histograms, nominal_as
 from lazyana.sinks.sums import Sum, unite_sums
 
 
@@ -32,8 +32,28 @@ class Filled:
     datasets: tuple[str, ...]
 
 
+def _unite_histograms(hists: Sequence[Any]) -> Any:
+    """One histogram; of a dataset in several groups, each has all variations that one of them has.
+
+    A group that knows nothing of a variation has its nominal events there: all events of the
+    dataset are in each of its variations.
+    """
+    known: dict[str, set[str]] = {}
+    for one in hists:
+        for dataset in one.axes[0]:
+            known.setdefault(dataset, set()).update(one.axes[2])
+    more = []
+    for one in hists:
+        for variation in sorted({label for labels in known.values() for label in labels}):
+            if variation not in one.axes[2]:
+                lacking = [name for name in one.axes[0] if variation in known[name]]
+                if lacking:
+                    more.append(nominal_as(one, lacking, variation))
+    return merge_histograms([*hists, *more])
+
+
 _UNITE: Mapping[type, Callable[[Sequence[Any]], Any]] = {
-    Histogram: merge_histograms,
+    Histogram: _unite_histograms,
     Stages: unite_cutflows,
     Sum: unite_sums,
 }
@@ -82,6 +102,11 @@ def check_same_kind(sinks: Sequence[Any]) -> None:
 def _finish_columns(parts: Sequence[Filled]) -> Any:
     sink = parts[0].sink
     labels = dict.fromkeys(label for part in parts for label in part.sink.weight_variations)
-    states = {key: state for part in parts for key, state in part.states.items()}
+    found: dict[tuple[str, str], list[Any]] = {}
+    for part in parts:
+        for key, state in part.states.items():
+            found.setdefault(key, []).append(state)
+    # A dataset has several states where its files are in several groups.
+    states = {key: one[0] if len(one) == 1 else sink.merge(one) for key, one in found.items()}
     datasets = [name for part in parts for name in part.datasets]
     return replace(sink, weight_variations=tuple(labels)).finish(states, datasets)

@@ -7,8 +7,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +36,6 @@ from lazyana.data.nanoevents import (
 from lazyana.data.partitions import Partition, span_of
 from lazyana.errors import ColumnError, FileError, InputTypeError, LazyValueError
 
-PROJECT = Path(__file__).parents[2]
 REAL = ["nano_dy", "nano_dimuon", "nano_tt_v12", "nanoAOD_2015_CMS_Open_Data_ttbar"]
 
 
@@ -53,10 +50,14 @@ def _blueprint(layout: Layout) -> Blueprint:
     return Blueprint(layout, NanoAODSchema)
 
 
-def partition_of(catalog: Catalog, start: int = 0, stop: int | None = None) -> Partition:
+def partition_of(
+    catalog: Catalog, start: int = 0, stop: int | None = None, plan: ReadPlan | None = None
+) -> Partition:
+    """With the byte ranges of what a plan reads; without one, everything is left to uproot."""
     ((name, (info,)),) = catalog.files.items()
     end = info.entries if stop is None else stop
-    return Partition(0, name, 7, (span_of(info, start, end, ()),))
+    branches = () if plan is None else plan.branches
+    return Partition(0, name, 7, (span_of(info, start, end, branches),))
 
 
 def coffea_events(part: Partition, mode: str = "virtual") -> ak.Array:
@@ -92,8 +93,14 @@ def dy(real_data: Path) -> Catalog:
 # ----------------------------------------------------------------------------- equal to coffea's
 
 
-def assert_equal_to_coffea(part: Partition, blueprint: Blueprint, mode: str = "virtual") -> None:
-    mine = Reading(part, blueprint.everything()).events()
+def everything_at_once(blueprint: Blueprint) -> ReadPlan:
+    """A plan that reads all branches ahead, rather than when they are used."""
+    return plan_of(blueprint, lambda events: events)
+
+
+def assert_equal_to_coffea(reading: Reading, mode: str = "virtual") -> None:
+    part = reading.partition
+    mine = reading.events()
     theirs = coffea_events(part, mode)
     assert set(mine.fields) - {LABEL_FIELD} == set(theirs.fields)
     assert len(mine) == len(theirs) == part.entries
@@ -108,13 +115,27 @@ def assert_equal_to_coffea(part: Partition, blueprint: Blueprint, mode: str = "v
 def test_real_files(name: str, real_data: Path) -> None:
     catalog = inspect(real_data / "nanoaod" / f"{name}.root")
     entries = catalog.entries(name)
-    part = partition_of(catalog, entries // 3, entries - entries // 5)
-    assert_equal_to_coffea(part, blueprint_of(catalog))
+    plan = everything_at_once(blueprint_of(catalog))
+    part = partition_of(catalog, entries // 3, entries - entries // 5, plan)
+    assert_equal_to_coffea(Reading(part, plan))
 
 
 @pytest.mark.parametrize("mode", ["virtual", "eager"])
 def test_toy_file(mode: str, toy: Catalog) -> None:
-    assert_equal_to_coffea(partition_of(toy), blueprint_of(toy), mode)
+    plan = everything_at_once(blueprint_of(toy))
+    reading = Reading(partition_of(toy, plan=plan), plan)
+    assert_equal_to_coffea(reading, mode)
+    assert reading.by_uproot == reading.extra_branches == []
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_toy_file_by_uproot(ahead: bool, toy: Catalog) -> None:
+    blueprint = blueprint_of(toy)
+    plan = everything_at_once(blueprint) if ahead else blueprint.everything()
+    reading = Reading(partition_of(toy), plan)
+    assert_equal_to_coffea(reading)
+    assert set(reading.by_uproot) == set(plan.branches)
+    assert bool(reading.extra_branches) is not ahead
 
 
 @settings(max_examples=5)
@@ -123,9 +144,9 @@ def test_any_range(data: st.DataObject, toy: Catalog) -> None:
     entries = partition_of(toy).stop
     start = data.draw(st.integers(0, entries))
     stop = data.draw(st.integers(start, entries) | st.sampled_from([start, entries]))
-    part = partition_of(toy, start, stop)
-    blueprint = blueprint_of(toy)
-    mine = Reading(part, plan_of(blueprint, selected)).events()
+    plan = plan_of(blueprint_of(toy), selected)
+    part = partition_of(toy, start, stop, plan)
+    mine = Reading(part, plan).events()
     for one, other in zip(selected(mine), selected(coffea_events(part)), strict=True):
         assert ak.array_equal(one, other, equal_nan=True)
 
@@ -153,8 +174,9 @@ def selected(events: Any) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("planned", [True, False])
 def test_cross_references_of_released_events(planned: bool, toy: Catalog) -> None:
-    part, blueprint = partition_of(toy, 20, 50), blueprint_of(toy)
+    blueprint = blueprint_of(toy)
     plan = plan_of(blueprint, selected) if planned else blueprint.everything()
+    part = partition_of(toy, 20, 50, plan)
     reading = Reading(part, plan)
     muon = reading.events().Muon
     gc.collect()
@@ -300,8 +322,9 @@ def _theirs(part: Partition) -> ak.Array:
 
 
 def test_what_is_not_planned_is_right_and_noted(toy: Catalog) -> None:
-    part, blueprint = partition_of(toy, 10, 55), blueprint_of(toy)
-    reading = Reading(part, plan_of(blueprint, lambda e: e.Muon.pt))
+    plan = plan_of(blueprint_of(toy), lambda e: e.Muon.pt)
+    part = partition_of(toy, 10, 55, plan)
+    reading = Reading(part, plan)
     events, theirs = reading.events(), coffea_events(part)
     assert events.Muon.pt.to_list() == theirs.Muon.pt.to_list()
     assert reading.extra_branches == []
@@ -339,31 +362,6 @@ def test_file_stays_open_between_partitions(toy: Catalog, monkeypatch: pytest.Mo
 
 # ----------------------------------------------------------------------------- forms and plans
 
-_FORM = """
-import sys, json
-from coffea.nanoevents import NanoAODSchema
-from lazyana.data.inspect import inspect
-from lazyana.data.nanoevents import Blueprint
-(layout,) = inspect(sys.argv[1]).layouts.values()
-print(layout.signature, Blueprint(layout, NanoAODSchema).form.to_json())
-"""
-
-
-def test_form_is_the_same_in_every_process(toy: Catalog) -> None:
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", _FORM, partition_of(toy).file],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-    assert len(found) == 1
-    blueprint = blueprint_of(toy)
-    assert found.pop() == f"{blueprint.layout.signature} {blueprint.form.to_json()}\n"
-
 
 def test_plan_travels(toy: Catalog) -> None:
     plan = plan_of(blueprint_of(toy), selected)
@@ -373,7 +371,7 @@ def test_plan_travels(toy: Catalog) -> None:
     again = pickle.loads(payload)
     assert again == plan
     assert "parsed_form" not in vars(again)
-    part = partition_of(toy, 0, 20)
+    part = partition_of(toy, 0, 20, plan)
     one, other = (Reading(part, each).events().Muon.pt.to_list() for each in (plan, again))
     assert one == other
 
@@ -388,7 +386,7 @@ def test_blueprint_travels_without_what_is_derived(toy: Catalog) -> None:
     assert blueprint.form
     again = pickle.loads(pickle.dumps(blueprint))
     assert again == blueprint
-    assert set(vars(again)) == {"layout", "schema"}
+    assert set(vars(again)) == {"layout", "schema", "gaps", "fill"}
 
 
 def test_recordings_are_told_apart(toy: Catalog) -> None:
@@ -410,7 +408,7 @@ def test_branch_that_is_missing(real_data: Path) -> None:
     with pytest.raises(ColumnError, match="luminosityBlock"):
         _ = events.luminosityBlock
     plan = plan_of(blueprint, lambda e: (e.Muon.pt, e.run))
-    mine = Reading(part, plan).events()
+    mine = Reading(partition_of(catalog, plan=plan), plan).events()
     with uproot.open(part.file) as file:
         assert mine.Muon.pt.to_list() == file["Events/Muon_pt"].array().tolist()
         assert mine.run.to_list() == file["Events/run"].array().tolist()

@@ -83,7 +83,7 @@ def test_open_refuses_what_is_no_fileset(source: Any, error: type[Exception], wo
 def test_open_refuses_what_is_no_file_of_events(toy_files: dict[str, Any], tmp_path: Path) -> None:
     text = tmp_path / "text.root"
     text.write_text("no ROOT file")
-    with pytest.raises(FileError, match=r"text\.root.*ROOT file"):
+    with pytest.raises(FileError, match=r"text\.root is no ROOT or parquet file"):
         la.open(text)
     with pytest.raises(FileError, match=r"no tree 'Evnts'.*'Events'.*LuminosityBlocks.*tree="):
         la.open(paths(toy_files, DY)[0], tree="Evnts")
@@ -95,8 +95,13 @@ def test_datasets_of_two_forms_need_apply(toy_files: dict[str, Any], real_data: 
     with pytest.raises(InputError, match=r"'DYJetsToLL' and 'SingleMuon'.*simulation and data.*la"):
         la.open(toy_files)
     other = {DY: toy_files[DY], "v12": str(real_data / "nanoaod" / "nano_tt_v12.root")}
-    with pytest.raises(InputError, match=r"of different branches \(.* and \d+ more\).*la\.apply"):
+    message = r"_0\.root of dataset 'DYJetsToLL' and .*v12\.root of 'v12' cannot share a frame: "
+    message += r"branches are of different types: .* \(.* or .*\).* and \d+ more.*la\.apply"
+    with pytest.raises(InputError, match=message):
         la.open(other)
+    groups = la.apply(lambda events: events.sum(), other)
+    assert isinstance(groups, Merged)
+    assert [output.group.names for output in groups.outputs] == [(DY,), ("v12",)]
 
 
 # -- apply -----------------------------------------------------------------------------------

@@ -57,6 +57,33 @@ def test_cutflows_of_two_groups() -> None:
     assert value.count("cut", "a") == value.count("cut", "b") == 2
 
 
+def test_dataset_in_two_groups_is_added() -> None:
+    weights = np.array([[1.0, 2.0]] * 3)
+    parts = [
+        filled(histogram(("puUp",)), "a", weights, None, X),
+        filled(histogram(), "a", None, None, X),
+    ]
+    value = finish(parts)
+    assert list(value.axes["dataset"]) == ["a"]
+    assert value["a", "all", "nominal", :].values().tolist() == [2, 4, 0]
+    # Where a group knows nothing of a variation, its events are as they are.
+    assert value["a", "all", "puUp", :].values().tolist() == [3, 6, 0]
+    assert value["a", "all", "puUp", :].variances().tolist() == [5, 10, 0]
+    sums = [
+        filled(Sum(weight_variations=("puUp",)), "a", weights, None),
+        filled(Sum(), "a", None, X),
+    ]
+    for order in (sums, sums[::-1]):
+        assert finish(order) == {"a": {"nominal": 6.5, "puUp": 9.5}}
+    cutflow = Stages(("cut",))
+    mask = np.array([True, False, True])
+    both = finish([filled(cutflow, "a", None, mask, None, None)] * 2)
+    assert both.count("cut", "a") == 4
+    columns = Columns(("x",))
+    table = finish([filled(columns, "a", None, None, X), filled(columns, "a", None, None, X * 2)])
+    assert table.to_awkward("a").x.to_list() == [0.5, 1.5, 1.5, 1.0, 3.0, 3.0]
+
+
 def test_different_kinds_are_refused() -> None:
     with pytest.raises(InputError, match=r"is a sum .* and a cutflow"):
         check_same_kind([Sum(), Stages(())])
