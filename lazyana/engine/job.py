@@ -8,15 +8,17 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import cloudpickle
 
+from lazyana.data.failures import SpanError
 from lazyana.data.nanoevents import Reading
 from lazyana.data.partitions import Partition
-from lazyana.errors import LazyanaError, RunError
+from lazyana.engine.result import Problem
+from lazyana.errors import FileError, LazyanaError, RunError
 from lazyana.options import ReadOptions
 from lazyana.plan.program import Program
 from lazyana.sinks.base import NOMINAL, Place
@@ -34,14 +36,17 @@ class Partial:
     states
         State of every output, by (output, dataset, shape variation).
     tally
-        For each dataset: partitions, events read.
+        For each dataset: partitions, events read. What was left out is not in it.
     notes
         What is to be reported, with counts.
+    problems
+        What was left out since it could not be read, in the order of the partitions.
     """
 
     states: Mapping[StateKey, Any] = field(default_factory=dict)
     tally: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
 
 class Shipped:
@@ -233,20 +238,54 @@ def run_partition(shipped: Shipped, partition: Partition) -> Partial:
     Parameters
     ----------
     shipped
-        The program.
+        The program, and how its files are read.
     partition
         Which events.
 
     Returns
     -------
     Partial
-        The states of all outputs.
+        The states of all outputs. With ``on_error="skip"`` they are of those files of the
+        partition that can be read, and there are none if none can.
 
     Raises
     ------
-    FileError, RunError
-        Naming the file and the entries.
+    FileError
+        What cannot be read, unless that is to be left out; naming the file and the entries.
+    RunError
+        An exception in a step. It is never left out: other events would have it too.
     """
+    if shipped.reading.on_error == "skip":
+        return _run_readable(shipped, partition)
+    try:
+        return _run(shipped, partition)
+    except LazyanaError as error:
+        failed = _reading_failed(error)
+        if failed is None:
+            raise
+        raise _file_error(failed) from failed.__cause__
+
+
+def _run_readable(shipped: Shipped, partition: Partition) -> Partial:
+    """Run a program over what can be read of a partition."""
+    problems: list[Problem] = []
+    left = partition.spans
+    while left:
+        try:
+            partial = _run(shipped, replace(partition, spans=left))
+        except LazyanaError as error:
+            failed = _reading_failed(error)
+            if failed is None or failed.span not in left:
+                raise
+            problems.append(_problem(partition.dataset, failed))
+            # All states of this attempt go, those of the good files too: they are filled anew.
+            left = tuple(span for span in left if span != failed.span)
+        else:
+            return replace(partial, problems=_in_order(problems, partition))
+    return Partial({}, {partition.dataset: (0, 0)}, {}, _in_order(problems, partition))
+
+
+def _run(shipped: Shipped, partition: Partition) -> Partial:
     program = shipped.program
     if program.read is None:
         msg = f"The program {program.name!r} was not planned."
@@ -263,6 +302,11 @@ def run_partition(shipped: Shipped, partition: Partition) -> Partial:
     states = program.run(_read(reading), place)
     for branch in reading.extra_branches:
         place.note(f"branch {branch} read although the plan did not foresee it", 1)
+    if reading.by_uproot:
+        names = _listed(sorted(reading.by_uproot))
+        place.note(f"branches read by uproot, not by the basket index: {names}", 1)
+    for recovery in reading.recoveries:
+        place.note(recovery, 1)
     return Partial(
         {(output, place.dataset, label): state for (output, label), state in states.items()},
         {place.dataset: (1, partition.entries)},
@@ -298,13 +342,13 @@ def merge(shipped: Shipped, partials: Sequence[Partial]) -> Partial:
         key: found[0] if len(found) == 1 else sinks[key[0]].merge(found)
         for key, found in by_key.items()
     }
-    return Partial(states, _add_tallies(partials), _add_notes(partials))
+    return Partial(states, _add_tallies(partials), _add_notes(partials), _all_problems(partials))
 
 
 def unite(partials: Sequence[Partial]) -> Partial:
     """Put the results of different programs together; they share no output."""
     states = {key: state for partial in partials for key, state in partial.states.items()}
-    return Partial(states, _add_tallies(partials), _add_notes(partials))
+    return Partial(states, _add_tallies(partials), _add_notes(partials), _all_problems(partials))
 
 
 def _read(reading: Reading) -> Any:
@@ -319,6 +363,52 @@ def _read(reading: Reading) -> Any:
             f"{type(error).__name__}: {error}"
         )
         raise RunError(msg) from error
+
+
+def _reading_failed(error: BaseException) -> SpanError | None:
+    """The failure to read that an error comes from, if it comes from one.
+
+    Branches that were not planned are read when a step uses them: what that raises arrives as an
+    exception of the step, wrapped by whatever is between.
+    """
+    chain = (error, *_causes(error))
+    return next((one for one in chain if isinstance(one, SpanError)), None)
+
+
+def _file_error(failed: SpanError) -> FileError:
+    """What cannot be read and why, with the entries, and what to do."""
+    text, span = str(failed), failed.span
+    space = "\n" if "\n" in text else " "
+    entries = f"entries {span.start}-{span.stop}"
+    sentences = [
+        text if text.endswith((".", "…")) or space == "\n" else f"{text}.",
+        *([] if entries in text else [f"Needed were {entries}."]),
+        "To leave out what cannot be read, compute with on_error='skip'.",
+    ]
+    return FileError(space.join(sentences))
+
+
+def _listed(names: Sequence[str], longest: int = 8) -> str:
+    more = len(names) - longest
+    return ", ".join(names[:longest]) + (f" and {more} more" if more > 0 else "")
+
+
+def _problem(dataset: str, failed: SpanError) -> Problem:
+    span = failed.span
+    kind, text = _kind(failed), " ".join(str(failed).split())  # on one line
+    told = text if kind in text else f"{kind}: {text}"
+    return Problem(dataset, span.url, span.start, span.stop, told)
+
+
+def _kind(failed: SpanError) -> str:
+    """Type of what went wrong in the first place."""
+    causes = [one for one in _causes(failed) if not isinstance(one, LazyanaError)]
+    return type(causes[0] if causes else FileError()).__name__
+
+
+def _in_order(problems: Iterable[Problem], partition: Partition) -> tuple[Problem, ...]:
+    places = {(span.url, span.start): i for i, span in enumerate(partition.spans)}
+    return tuple(sorted(problems, key=lambda one: places[one.file, one.start]))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -368,3 +458,7 @@ def _add_notes(partials: Iterable[Partial]) -> dict[str, int]:
         for note, count in partial.notes.items():
             total[note] = total.get(note, 0) + count
     return total
+
+
+def _all_problems(partials: Iterable[Partial]) -> tuple[Problem, ...]:
+    return tuple(problem for partial in partials for problem in partial.problems)

@@ -37,7 +37,7 @@ class DatasetReport:
 
 @dataclass(frozen=True)
 class Problem:
-    """A partition that is not in the result, and why.
+    """Events that are not in the result, and why.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Problem:
     start, stop
         Entry range in the file.
     error
-        Text of the error.
+        Type and text of the error.
     """
 
     dataset: str
@@ -56,6 +56,11 @@ class Problem:
     start: int
     stop: int
     error: str
+
+    @property
+    def events(self) -> int:
+        """Number of events lost."""
+        return self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class RunReport:
     tasks
         Number of tasks in the graph.
     problems
-        Partitions that failed and are missing from the result.
+        What could not be read and is missing from the result, in the order of the partitions.
     warnings
         What else should be known, e.g. how many weights were NaN.
     """
@@ -87,8 +92,13 @@ class RunReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every partition is in the result."""
+        """Whether all events are in the result."""
         return not self.problems
+
+    @property
+    def events_lost(self) -> int:
+        """Number of events that are missing from the result."""
+        return sum(problem.events for problem in self.problems)
 
     @property
     def partitions(self) -> int:
@@ -102,7 +112,7 @@ class RunReport:
 
     def text(self) -> str:
         """Readable lines, for a terminal or a log."""
-        failed = f"INCOMPLETE, {len(self.problems)} partitions failed"
+        failed = f"INCOMPLETE, {_lost(self.problems)} lost"
         run = f"{self.partitions:,} partitions, {self.tasks:,} tasks"
         lines = [
             f"{'complete' if self.complete else failed}: {self.events_read:,} events in "
@@ -113,9 +123,7 @@ class RunReport:
             read = "" if item.bytes_read is None else f", {item.bytes_read / 1e6:,.1f} MB read"
             events = f"{item.events_read:>13,} events, {item.partitions:,} partitions"
             lines.append(f"  {name:<{width}}  {events}{read}")
-        for problem in self.problems:
-            place = f"{problem.file} [{problem.start}:{problem.stop}]"
-            lines.append(f"  failed: {problem.dataset} {place}: {problem.error}")
+        lines += [f"  left out: {line}" for line in _by_file(self.problems)]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -134,6 +142,36 @@ class RunReport:
             problems=tuple(_known(Problem, item) for item in data["problems"]),
             warnings=tuple(data["warnings"]),
         )
+
+
+def _by_file(problems: Sequence[Problem]) -> Iterator[str]:
+    """One line for each file: the partitions of a file mostly fail for one reason."""
+    places: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        places.setdefault((problem.dataset, problem.file), []).append(problem)
+    for (dataset, file), found in places.items():
+        ranges: list[list[int]] = []
+        for problem in found:
+            if ranges and ranges[-1][1] == problem.start:
+                ranges[-1][1] = problem.stop
+            else:
+                ranges.append([problem.start, problem.stop])
+        entries = "".join(f"[{start}:{stop}]" for start, stop in ranges)
+        events = sum(problem.events for problem in found)
+        # Of a file that could not be inspected nothing is known.
+        what = f"{entries}, {events:,} events" if events else "(unknown events)"
+        yield f"{dataset} {file} {what}: {found[0].error}"
+
+
+def _lost(problems: Sequence[Problem]) -> str:
+    """How many events are missing, as far as that is known."""
+    files = len({(problem.dataset, problem.file) for problem in problems})
+    events = sum(problem.events for problem in problems)
+    unknown = any(not problem.events for problem in problems)
+    number = f"{events:,}"
+    if unknown:
+        number = f"more than {number}" if events else "an unknown number of"
+    return f"{number} events of {files:,} file{'s' * (files != 1)}"
 
 
 Known = TypeVar("Known", DatasetReport, Problem)

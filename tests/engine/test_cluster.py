@@ -301,11 +301,14 @@ def test_how_many_workers_a_cluster_has_is_not_ours_to_say(client: Client) -> No
 
 def test_files_open_in_workers_as_fast_as_elsewhere(client: Client, tmp_path: Path) -> None:
     # uproot 5.7.6 and 5.7.7 copy the header of the tree for each name in it; with the settings
-    # of memory allocation that dask gives its workers, that takes 4 to 40 times as long. A header
-    # of 12 MB is that of a big file, here made of few branches with very long names.
+    # of memory allocation that the nanny of a worker makes, that takes 4 to 40 times as long. The
+    # header of 24 MB of a big file is made of few branches with very long names here. What is
+    # compared is the best of several times on the processor: 0.9 to 1.1 of each other with a good
+    # uproot, 3 to 5 with a bad one, whatever else the machine is doing.
+    assert all(worker["nanny"] for worker in client.scheduler_info()["workers"].values())
     file = tmp_path / "header.root"
     with uproot.recreate(file) as writing:
-        writing.mktree("Events", {f"b{i}_{'x' * 20_000}": np.float32 for i in range(150)})
+        writing.mktree("Events", {f"b{i}_{'x' * 20_000}": np.float32 for i in range(300)})
 
     # Inside this function, so that it travels with its code: workers cannot import this module.
     def seconds_to_open(path: str) -> float:
@@ -319,7 +322,7 @@ def test_files_open_in_workers_as_fast_as_elsewhere(client: Client, tmp_path: Pa
 
     here = seconds_to_open(str(file))
     there = client.submit(seconds_to_open, str(file)).result()
-    assert there / here < 3
+    assert there / here < 2
 
 
 def test_an_uproot_that_is_slow_in_workers_is_not_accepted() -> None:

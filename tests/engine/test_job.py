@@ -29,9 +29,10 @@ from lazyana.data.partitions import Partition, Span
 from lazyana.engine.job import Job, Partial, Shipped, Work, merge, run_away, run_partition
 from lazyana.engine.local import Local
 from lazyana.engine.progress import Silent
+from lazyana.engine.result import Problem
 from lazyana.errors import FileError, RunError
 from lazyana.frame.compute import make_plan
-from lazyana.options import RunOptions
+from lazyana.options import ReadOptions, RunOptions
 from lazyana.plan.program import Booking, Program
 
 Freeze = Callable[[Any], Any]
@@ -70,8 +71,10 @@ def numbers_job(*sizes: int, fan_in: int = 8) -> Job:
 
 
 def its_number(shipped: Any, partition: Partition) -> Partial:
-    output = shipped.program.bookings[0].output
-    return Partial({(output, "DY", "nominal"): [partition.number]}, {"DY": (1, 1)}, {"seen": 1})
+    output, number = shipped.program.bookings[0].output, partition.number
+    problems = (Problem("DY", f"{number}.root", 0, 1, "gone"),) if number % 3 == 0 else ()
+    states = {(output, "DY", "nominal"): [number]}
+    return Partial(states, {"DY": (1, 1)}, {"seen": 1}, problems)
 
 
 # -- the graph ------------------------------------------------------------------------------------
@@ -218,6 +221,8 @@ def test_merged_in_the_order_of_the_partitions(sizes: list[int], fan_in: int) ->
     assert list(itertools.chain(*seen)) == list(range(sum(sizes)))
     assert partial.tally == ({"DY": (sum(sizes), sum(sizes))} if sum(sizes) else {})
     assert partial.notes.get("seen", 0) == sum(sizes)
+    lost = [f"{number}.root" for number in range(0, sum(sizes), 3)]
+    assert [problem.file for problem in partial.problems] == lost
     for key, task in graph.items():
         if key_split(key) == "numbers/merge":
             assert 2 <= len(task[2]) <= fan_in
@@ -332,7 +337,8 @@ def test_a_step_that_fails_is_named(job_of: Callable[..., Job]) -> None:
     with pytest.raises(RunError, match="no such luck") as caught:
         run_partition(shipped, partition)
     message = str(caught.value)
-    assert message.startswith("Step 'users-own' failed in entries 60-120 of ")
+    entries = f"entries {partition.start}-{partition.stop}"
+    assert message.startswith(f"Step 'users-own' failed in {entries} of ")
     assert partition.file in message
     assert "ValueError" in message
     assert isinstance(caught.value.__cause__, ValueError)
@@ -386,7 +392,11 @@ def test_what_was_not_foreseen_is_read_and_noted(job: Job, frozen: Freeze) -> No
     # The byte ranges in a task are those of its own plan.
     spans = tuple(replace(span, baskets=b"") for span in partition.spans)
     partial = run_partition(Shipped(lean), replace(partition, spans=spans))
-    assert partial.notes == {"branch MET_pt read although the plan did not foresee it": 1}
+    unforeseen = "branch MET_pt read although the plan did not foresee it"
+    assert partial.notes.pop(unforeseen) == 1
+    (by_uproot,) = partial.notes
+    assert by_uproot.startswith("branches read by uproot, not by the basket index: ")
+    assert "MET_pt" not in by_uproot
     assert frozen(partial.states) == frozen(usual.states)
 
 
@@ -396,3 +406,82 @@ def test_the_tally_counts_events(job: Job, toy_files: dict[str, Any]) -> None:
     assert sum(events for _, events in partial.tally.values()) == job.events
     assert sum(number for number, _ in partial.tally.values()) == job.partitions
     assert ak.sum([work.partitions[0].label for work in job.works]) == 0
+
+
+# -- what cannot be read and is left out ----------------------------------------------------------
+
+
+SKIP = ReadOptions(on_error="skip")
+
+
+def gone(span: Span) -> Span:
+    return replace(span, urls=(f"/nowhere/{Path(span.url).name}",))
+
+
+@pytest.fixture
+def together(job: Job) -> Partition:
+    """One partition of some entry ranges, one after the other."""
+    some = [one for one in job.works[0].partitions if one.dataset == "DYJetsToLL"][:5]
+    spans = tuple(span for partition in some for span in partition.spans)
+    return replace(some[0], spans=spans)
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (2,), (4, 1), (0, 1, 2, 3)])
+def test_the_spans_that_can_be_read_are(
+    lost: tuple[int, ...], job: Job, together: Partition, frozen: Freeze
+) -> None:
+    program, spans = job.works[0].program, together.spans
+    damaged = tuple(gone(span) if i in lost else span for i, span in enumerate(spans))
+    partial = run_partition(Shipped(program, SKIP), replace(together, spans=damaged))
+    left = replace(together, spans=tuple(s for i, s in enumerate(spans) if i not in lost))
+    expected = run_partition(Shipped(program), left)
+    assert frozen(replace(partial, problems=())) == frozen(expected)
+    assert partial.tally == {"DYJetsToLL": (1, left.entries)}
+    assert [(one.file, one.start, one.stop) for one in partial.problems] == [
+        (damaged[i].url, damaged[i].start, damaged[i].stop) for i in sorted(lost)
+    ]
+    assert sum(one.events for one in partial.problems) + left.entries == together.entries
+
+
+def test_nothing_is_left(job: Job, together: Partition) -> None:
+    shipped = Shipped(job.works[0].program, SKIP)
+    nothing = run_partition(shipped, replace(together, spans=tuple(map(gone, together.spans))))
+    assert (nothing.states, nothing.notes) == ({}, {})
+    assert nothing.tally == {"DYJetsToLL": (0, 0)}
+    assert [problem.start for problem in nothing.problems] == [s.start for s in together.spans]
+    name = "FileNotFoundError: There is no file /nowhere/"
+    assert all(problem.error.startswith(name) for problem in nothing.problems)
+
+
+def test_merged_with_what_was_read(job: Job, together: Partition, frozen: Freeze) -> None:
+    shipped = Shipped(job.works[0].program, SKIP)
+    some = run_partition(shipped, together)
+    nothing = run_partition(shipped, replace(together, spans=tuple(map(gone, together.spans))))
+    for order in ([some, nothing], [nothing, some]):
+        merged = merge(shipped, order)
+        assert frozen(merged.states) == frozen(some.states)
+        assert merged.tally == some.tally
+        assert merged.problems == nothing.problems
+
+
+def test_errors_of_the_program_are_not_left_out(job_of: Callable[..., Job]) -> None:
+    job = job_of(fail(FileError))
+    for reading in (ReadOptions(), SKIP):
+        with pytest.raises(FileError, match=r"^no such luck$"):
+            run_partition(Shipped(job.works[0].program, reading), job.works[0].partitions[0])
+    with pytest.raises(RunError, match="no such luck"):
+        run_partition(
+            Shipped(job_of(fail(OSError)).works[0].program, SKIP), job.works[0].partitions[0]
+        )
+
+
+def test_a_place_that_fails_is_noted_when_another_works(job: Job) -> None:
+    partition = job.works[0].partitions[0]
+    span = partition.spans[0]
+    urls = ("/nowhere/first.root", span.url)
+    there = replace(partition, spans=(replace(span, urls=urls), *partition.spans[1:]))
+    partial = run_partition(Shipped(job.works[0].program), there)
+    ((note, count),) = partial.notes.items()
+    assert note.startswith("/nowhere/first.root: ")
+    assert note.endswith(f"read from {span.url} instead")
+    assert count == 1

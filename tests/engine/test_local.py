@@ -170,7 +170,8 @@ def test_a_failure_arrives_and_ends_the_run(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_file_arrives_as_such(job: Job, kind: str) -> None:
     work = job.works[0]
-    gone = replace(work.partitions[1], url="/nowhere/gone.root")
+    (span,) = work.partitions[1].spans
+    gone = replace(work.partitions[1], spans=(replace(span, urls=("/nowhere/gone.root",)),))
     broken = replace(work, partitions=(work.partitions[0], gone))
     with pytest.raises(FileError, match=r"/nowhere/gone\.root") as caught:
         Local(kind, 1).run(replace(job, works=(broken,)), Silent())

@@ -231,9 +231,30 @@ def test_report() -> None:
         "  tt             10 events, 1 partitions",
         "  warning: 3 NaN weights in DY",
     ]
+    assert REPORT.events_lost == 0
+
+
+def test_report_of_what_was_left_out() -> None:
     text = FAILED.text()
-    assert text.startswith("INCOMPLETE, 1 partitions failed: 0 events")
-    assert "failed: DY root://x//a.root [0:10]: OSError: no route" in text
+    assert text.startswith("INCOMPLETE, 10 events of 1 file lost: 0 events")
+    assert "  left out: DY root://x//a.root [0:10], 10 events: OSError: no route" in text
+    ranges = ((0, 1000), (1000, 2000), (5000, 6000))
+    problems = (
+        *(Problem("DY", "a.root", *entries, f"reason {entries}") for entries in ranges),
+        Problem("tt", "a.root", 0, 10, "another reason"),
+        Problem("tt", "b.root", 0, 0, "not inspected"),
+    )
+    report = RunReport(problems=problems)
+    assert report.events_lost == 3010
+    lines = report.text().splitlines()
+    assert lines[0].startswith("INCOMPLETE, more than 3,010 events of 3 files lost: 0 events")
+    unknown = RunReport(problems=problems[-1:]).text()
+    assert unknown.startswith("INCOMPLETE, an unknown number of events of 1 file lost: 0 events")
+    assert lines[1:] == [
+        "  left out: DY a.root [0:2000][5000:6000], 3,000 events: reason (0, 1000)",
+        "  left out: tt a.root [0:10], 10 events: another reason",
+        "  left out: tt b.root (unknown events): not inspected",
+    ]
 
 
 @pytest.mark.parametrize("report", [REPORT, FAILED, RunReport()])
