@@ -32,7 +32,8 @@ import numpy as np
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 import lazyana as la
-from lazyana.data.catalog import Catalog
+from lazyana.data.baskets import BasketIndex, Baskets
+from lazyana.data.catalog import Catalog, FileInfo
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.inspect import inspect
 from lazyana.data.partitions import Partition, partitions_of
@@ -65,11 +66,10 @@ def median_of(function: Callable[[], Any], repeat: int) -> float:
     return statistics.median(times)
 
 
-def catalog_of(file: Path, datasets: int, entries: int | None = None) -> Catalog:
+def catalog_of(file: Path, datasets: int) -> Catalog:
     """A catalog of many datasets that all are the same file."""
     one = inspect(str(file))
     (info,) = next(iter(one.files.values()))
-    info = info if entries is None else replace(info, entries=entries)
     names = [f"dataset{i:03d}" for i in range(datasets)]
     fileset = Fileset(
         tuple(
@@ -202,14 +202,38 @@ def stages(file: Path, repeat: int, systematics: int) -> dict[str, float]:
     }
 
 
+def enlarged(info: FileInfo, partitions: int, size: int) -> FileInfo:
+    """A file as large as that many partitions, each of two clusters of one basket a branch."""
+    edges = np.arange(0, size * partitions + 1, size // 2)
+    seeks = np.arange(len(edges) - 1) * 1_000_000
+    assert info.index is not None
+    baskets = {
+        name: Baskets(one.code, seeks + 1000 * i, np.full_like(seeks, 900 + i % 50), edges)
+        for i, (name, one) in enumerate(info.index.branches.items())
+    }
+    factor = size * partitions / info.entries
+    return replace(
+        info,
+        entries=size * partitions,
+        clusters=tuple(edges.tolist()),
+        index=BasketIndex.build(baskets),
+        branch_memory={name: int(factor * held) for name, held in info.branch_memory.items()},
+    )
+
+
 def partitions(file: Path, repeat: int, number: int) -> dict[str, float]:
     """Build time of the graph of a big job, and the size of its tasks."""
-    size = 100_000
-    catalog = catalog_of(file, 100, number * size // 100)
+    size, files = 100_000, 1000
+    catalog = catalog_of(file, files)
     program = analysis(catalog).job.works[0].program
+    assert program.read is not None
+    branches = program.read.branches
+    # What planning learns of one file it does not keep for the others, as if they were not equal.
+    info = enlarged(catalog.files["dataset000"][0], max(1, number // files), size)
+    catalog = replace(catalog, files=dict.fromkeys(catalog.files, (info,)))
 
     def make() -> Any:
-        ranges = partitions_of(catalog, catalog.files, size)
+        ranges = partitions_of(catalog, catalog.files, size, 0, branches)
         return Job("big", (Work(program, ranges),)).graph()
 
     seconds = median_of(make, repeat)
@@ -219,7 +243,15 @@ def partitions(file: Path, repeat: int, number: int) -> dict[str, float]:
         if isinstance(task, tuple) and any(isinstance(part, Partition) for part in task)
     ]
     weight = statistics.mean(len(pickle.dumps(item)) for item in tasks[:: max(1, number // 1000)])
-    return {"partitions": len(tasks), "build (s)": seconds, "bytes a task, pickled": weight}
+    automatic = partitions_of(catalog, catalog.files, None, 0, branches)
+    return {
+        "branches": len(branches),
+        "partitions": len(tasks),
+        "build (s)": seconds,
+        "bytes a task, pickled": weight,
+        "partitions, chosen by bytes": len(automatic),
+        "events each": statistics.mean(partition.entries for partition in automatic),
+    }
 
 
 def main() -> None:

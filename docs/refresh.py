@@ -32,6 +32,9 @@ PAGES = (
     "docs/howto/columns-for-ml.md",
     "docs/howto/executors.md",
     "docs/howto/own-files.md",
+    "docs/howto/reading.md",
+    "docs/howto/remote-data.md",
+    "docs/howto/bad-files.md",
     "docs/howto/errors.md",
 )
 MAKES_ITS_SAMPLE = ("README.md", "docs/tutorial.md")

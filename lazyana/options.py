@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -60,29 +61,109 @@ class ReadOptions:
 
 
 @dataclass(frozen=True)
+class PartitionSize:
+    """How large partitions may become.
+
+    Without a choice of the user a partition holds no more than 1 000 000 events and 128 MB of the
+    columns that are read, uncompressed: running takes a few times as much, which must fit into
+    the 2 GB that a core usually has. Of few events there are at least 16 partitions, so that
+    several workers have something to do, unless these would have less than 200 000 events: about
+    there the fixed cost of a step (1 ms) becomes what its events cost. Nothing depends on the
+    executor or the workers, so the result does not either.
+
+    Attributes
+    ----------
+    events
+        Largest number of events; None for any.
+    bytes
+        Target for the uncompressed size of the columns that are read; None for any. It is a mean
+        over the file, and a cluster that is up to half as large again is not cut.
+    spread
+        Whether few events are spread over several partitions.
+    """
+
+    events: int | None = 1_000_000
+    bytes: int | None = 128_000_000
+    spread: bool = True
+
+    @classmethod
+    def parse(cls, value: int | str | None) -> PartitionSize:
+        """What is given as ``partition_size``.
+
+        Parameters
+        ----------
+        value
+            Largest number of events; a number of bytes as text, such as ``"200 MB"`` or
+            ``"64 MiB"``; None for the default.
+
+        Raises
+        ------
+        InputError, InputTypeError
+            Anything else.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, str):
+            return cls(None, _bytes(value), spread=False)
+        _at_least("partition_size", value, 1, "event", 'or text such as "200 MB"')
+        return cls(value, None, spread=False)
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """How a job is cut into tasks.
 
     Attributes
     ----------
     partition_size
-        Largest number of events in one partition.
+        Largest number of events in one partition, or its bytes as text, such as ``"200 MB"``
+        (see `PartitionSize`); None: chosen by the columns that are read.
     merge_fan_in
         How many partial results one merge task takes.
     """
 
-    partition_size: int = 400_000
+    partition_size: int | str | None = None
     merge_fan_in: int = 8
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
-        _at_least("partition_size", self.partition_size, 1, "event")
+        PartitionSize.parse(self.partition_size)
         _at_least("merge_fan_in", self.merge_fan_in, 2, "results")
 
 
-def _at_least(name: str, value: Any, least: int, what: str) -> None:
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes, written with its unit."""
+    found = _SIZE.fullmatch(text)
+    if found is None or not found[2]:
+        more = f" For {text} events, give the number without quotes." if found else ""
+        msg = (
+            f"partition_size={text!r} is no number of bytes: write a number and a unit, such as "
+            f'"200 MB" or "64 MiB".{more}'
+        )
+        raise InputError(msg)
+    units = {unit.lower(): factor for unit, factor in _UNITS.items()}
+    if found[2].lower() not in units:
+        hint = did_you_mean(found[2], _UNITS)
+        msg = (
+            f"There is no unit {found[2]!r} in partition_size={text!r}.{hint} Choose one of "
+            f"{', '.join(_UNITS)}."
+        )
+        raise InputError(msg)
+    number = int(float(found[1]) * units[found[2].lower()])
+    if number < 1:
+        msg = f"partition_size={text!r} must be at least 1 B."
+        raise InputError(msg)
+    return number
+
+
+def _at_least(name: str, value: Any, least: int, what: str, other: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be a whole number, not {value!r} ({type(value).__name__})."
+        wanted = f"a whole number {other}".strip()
+        msg = f"{name} must be {wanted}, not {value!r} ({type(value).__name__})."
         raise InputTypeError(msg)
     if value < least:
         msg = f"{name} must be at least {f'{least} {what}'.strip()}, not {value}."

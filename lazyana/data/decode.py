@@ -103,10 +103,10 @@ def _starts(raw: Numbers, keylen: int, border: int, entries: int) -> Numbers:
     if len(raw) != 4 * (entries + 2):
         msg = f"its basket has {len(raw)} bytes of offsets for {entries} entries"
         raise UnusualBasketError(msg)
-    starts = raw.view(">i4")[1:].astype(np.int64)
+    starts = raw.view(">i4")[1:].astype(np.int32)
     starts -= keylen
     starts[-1] = border
-    if starts[0] != 0 or (np.diff(starts) < 0).any():
+    if starts[0] != 0 or (starts[1:] < starts[:-1]).any():
         msg = "the offsets of its basket are damaged"
         raise BasketError(msg)
     return starts
@@ -250,12 +250,12 @@ def _lists(
         data = basket.data[starts[0] : starts[-1]]
         if header:
             data = _without_headers(data, starts - starts[0], header)
-            starts = starts - header * np.arange(len(starts))
-        ends = (starts[1:] - starts[0]) // dtype.itemsize
+            starts = starts - header * np.arange(len(starts), dtype=np.int32)
+        ends = (starts[1:] - starts[0]) >> (dtype.itemsize.bit_length() - 1)
         if len(data) % dtype.itemsize:
             msg = f"the lists of a basket are not whole numbers of {dtype}"
             raise BasketError(msg)
-        offsets[at + 1 : at + 1 + len(ends)] = ends + total
+        np.add(ends, total, out=offsets[at + 1 : at + 1 + len(ends)], dtype=np.int64)
         at += len(ends)
         pieces.append(data.view(dtype))
         total += len(pieces[-1])

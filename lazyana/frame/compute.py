@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lazyana.data.partitions import partitions_of
+from lazyana.data.fileinfo import FileInfo
+from lazyana.data.partitions import bytes_of, partitions_of
 from lazyana.engine.executors import find_executor
 from lazyana.engine.job import Job, Partial, Work
 from lazyana.engine.nesting import Nesting, split
 from lazyana.engine.progress import watch
 from lazyana.engine.provenance import Provenance, content_hash
-from lazyana.engine.result import DatasetReport, Result, RunReport
-from lazyana.errors import InputError
+from lazyana.engine.result import DatasetReport, Problem, Result, RunReport
+from lazyana.errors import InputError, InputTypeError
 from lazyana.frame.booking import Marked, Merged, Output
 from lazyana.frame.group import Group
-from lazyana.options import RunOptions
+from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
 from lazyana.plan.build import check_stage, record, stages
 from lazyana.plan.explain import Explanation, GroupPlan
 from lazyana.plan.fingerprint import program_fingerprint
+from lazyana.plan.memory import peak_memory
 from lazyana.plan.program import Program
+from lazyana.plan.reads import reads_of
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.unite import Filled, finish
 
@@ -53,7 +56,13 @@ class Plan:
     job: Job
 
 
-def make_plan(outputs: Any, *, name: str | None = None, options: RunOptions | None = None) -> Plan:
+def make_plan(
+    outputs: Any,
+    *,
+    name: str | None = None,
+    options: RunOptions | None = None,
+    reading: ReadOptions | None = None,
+) -> Plan:
     """Plan outputs: one program for each group of datasets, one job for all.
 
     Parameters
@@ -64,6 +73,8 @@ def make_plan(outputs: Any, *, name: str | None = None, options: RunOptions | No
         Prefix of the task names; default: the name of the group, if there is one.
     options
         How the job is cut into tasks.
+    reading
+        How files are read.
 
     Raises
     ------
@@ -83,22 +94,24 @@ def make_plan(outputs: Any, *, name: str | None = None, options: RunOptions | No
     works: list[Work] = []
     for group in groups:
         mine = [
-            (f"{position}", output)
+            (_name_of(position, part), output)
             for position, outputs in enumerate(parts)
-            for output in outputs
+            for part, output in enumerate(outputs)
             if output.group is group
         ]
-        staged = stages(_record(group, mine), group.blueprint)
+        called = {name: paths[int(name.partition(".")[0])] for name, _ in mine}
+        staged = stages(_record(group, mine), group.blueprint, called)
         programs.append(staged)
-        read = staged["released"].read
-        branches = () if read is None else read.branches
+        branches = _branches(staged)
         first = sum(len(work.partitions) for work in works)
         partitions = partitions_of(
             group.catalog, group.names, options.partition_size, first, branches
         )
         works.append(Work(staged["released"], partitions))
     prefix = name or (groups[0].name if len(groups) == 1 else "lazyana")
-    job = Job(prefix.replace("/", "_"), tuple(works), options.merge_fan_in)
+    job = Job(
+        prefix.replace("/", "_"), tuple(works), options.merge_fan_in, reading or ReadOptions()
+    )
     return Plan(nesting, parts, groups, tuple(programs), job)
 
 
@@ -108,8 +121,10 @@ def compute(
     executor: Any = None,
     workers: int | None = None,
     progress: bool | None = None,
-    partition_size: int = RunOptions.partition_size,
+    partition_size: int | str | None = None,
     merge_fan_in: int = RunOptions.merge_fan_in,
+    on_error: ErrorPolicy | None = None,
+    reading: ReadOptions | None = None,
     performance_report: str | Path | None = None,
     name: str | None = None,
 ) -> Result:
@@ -127,9 +142,16 @@ def compute(
     progress
         Whether to show a progress bar (default: on a terminal).
     partition_size
-        Largest number of events in a partition.
+        Largest number of events in a partition, or the size of the columns read of it, such as
+        ``"200 MB"`` (uncompressed); default: up to 1 000 000 events and 128 MB, less where there
+        are few events in all (see `lazyana.options.PartitionSize`).
     merge_fan_in
         How many partial results are merged at a time.
+    on_error
+        What a file that cannot be read does: ``"raise"`` stops the run (default), ``"skip"``
+        leaves its events out and says so in the run report.
+    reading
+        How files are read; default: `ReadOptions()`.
     performance_report
         File for dask's performance report (HTML); needs dask.distributed.
     name
@@ -148,15 +170,17 @@ def compute(
         While events are processed.
     """
     options = RunOptions(partition_size, merge_fan_in)
+    how = _reading(on_error, reading)
     chosen = find_executor(executor, workers=workers, performance_report=performance_report)
-    plan = make_plan(outputs, name=name, options=options)
+    plan = make_plan(outputs, name=name, options=options, reading=how)
     _prepare(plan)
     start = time.perf_counter()
     with watch(plan.job.name, plan.job.partitions, show=progress) as watcher:
         partial = chosen.run(plan.job, watcher)
     seconds = time.perf_counter() - start
     report = _report(plan, partial, seconds, chosen.description)
-    provenance = _provenance(plan, {**asdict(options), "executor": chosen.description})
+    settings = {**asdict(options), "on_error": how.on_error, "executor": chosen.description}
+    provenance = _provenance(plan, settings)
     values = [_stamped(value, provenance) for value in _values(plan, partial)]
     return Result(plan.nesting, values, report, provenance)
 
@@ -189,20 +213,24 @@ class _Finisher:
     """Takes one output's value out of the result of a job."""
 
     def __init__(self, plan: Plan, position: int) -> None:
-        self._parts = [(output.sink, output.group.names) for output in plan.outputs[position]]
-        self._output = str(position)
+        self._parts = [
+            (_name_of(position, part), output.sink, output.group.names)
+            for part, output in enumerate(plan.outputs[position])
+        ]
 
     def __call__(self, partial: Partial) -> Any:
-        return self.value(_by_output(partial).get(self._output, {}))
+        return self.value(_by_output(partial))
 
-    def value(self, states: States) -> Any:
-        """The output's value, given its states."""
+    def value(self, states: Mapping[str, States]) -> Any:
+        """The output's value, given the states of all outputs."""
         return finish(
-            [
-                Filled(sink, {key: s for key, s in states.items() if key[0] in names}, names)
-                for sink, names in self._parts
-            ]
+            [Filled(sink, states.get(name, {}), names) for name, sink, names in self._parts]
         )
+
+
+def _name_of(position: int, part: int) -> str:
+    """Name of an output in the programs: another one in each group, for they may share datasets."""
+    return f"{position}.{part}" if part else f"{position}"
 
 
 def _record(group: Group, outputs: Sequence[tuple[str, Output]]) -> Program:
@@ -248,10 +276,7 @@ def _prepare(plan: Plan) -> None:
 
 def _values(plan: Plan, partial: Partial) -> list[Any]:
     states = _by_output(partial)
-    return [
-        _Finisher(plan, position).value(states.get(str(position), {}))
-        for position in range(len(plan.outputs))
-    ]
+    return [_Finisher(plan, position).value(states) for position in range(len(plan.outputs))]
 
 
 def _by_output(partial: Partial) -> dict[str, States]:
@@ -266,26 +291,75 @@ def _stamped(value: Any, provenance: Provenance) -> Any:
     return value if stamp is None else stamp(provenance.to_json())
 
 
+def _reading(on_error: ErrorPolicy | None, reading: Any) -> ReadOptions:
+    """How files are read, where what to do about errors may be said in two places."""
+    if reading is None:
+        return ReadOptions() if on_error is None else ReadOptions(on_error=on_error)
+    if not isinstance(reading, ReadOptions):
+        msg = (
+            f"reading={reading!r} is a {type(reading).__name__}: give a ReadOptions, e.g. "
+            "lazyana.options.ReadOptions(retries=5)."
+        )
+        raise InputTypeError(msg)
+    if on_error is None:
+        return reading
+    merged = replace(reading, on_error=on_error)
+    if reading.on_error not in (on_error, ReadOptions.on_error):
+        msg = (
+            f"on_error={on_error!r} contradicts reading=ReadOptions(on_error="
+            f"{reading.on_error!r}): say it in one place only."
+        )
+        raise InputError(msg)
+    return merged
+
+
 def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunReport:
     datasets: dict[str, DatasetReport] = {}
-    sizes: dict[str, int] = {}
+    sizes: dict[str, float] = {}
+    lost = _lost(plan, partial.problems)
     for group, staged in zip(plan.groups, plan.stages, strict=True):
-        read = staged["released"].read
-        branches = () if read is None else read.branches
+        branches = _branches(staged)
         for name in group.names:
             partitions, events = partial.tally.get(name, (0, 0))
-            size = sum(
-                file.branch_bytes.get(branch, 0)
-                for file in group.catalog.files[name]
-                for branch in branches
-            )
             # A dataset that was opened twice is read twice.
-            size += sizes.get(name, 0)
-            sizes[name] = size
-            datasets[name] = DatasetReport(partitions, events, size)
+            sizes.setdefault(name, 0)
+            for file in group.catalog.files[name]:
+                sizes[name] += bytes_of(file, branches) * (1 - lost.get((name, file.url), 0))
+            datasets[name] = DatasetReport(partitions, events, round(sizes[name]))
     warnings = tuple(f"{note} ({count} times)" for note, count in sorted(partial.notes.items()))
-    tasks = plan.job.size
-    return RunReport(datasets, seconds, executor, tasks, (), warnings)
+    problems = (*_left_out(plan), *partial.problems)
+    return RunReport(datasets, seconds, executor, plan.job.size, problems, warnings)
+
+
+def _lost(plan: Plan, problems: Iterable[Problem]) -> dict[tuple[str, str], float]:
+    """Share of the events of a file that could not be read, by (dataset, file)."""
+    entries: dict[tuple[str, str], int] = {}
+    for group in plan.groups:
+        for name in group.names:
+            for file in group.catalog.files[name]:
+                place = name, file.url
+                entries[place] = entries.get(place, 0) + file.entries
+    lost: dict[tuple[str, str], float] = {}
+    for problem in problems:
+        place = problem.dataset, problem.file
+        lost[place] = lost.get(place, 0) + (problem.stop - problem.start) / entries[place]
+    return lost
+
+
+def _branches(staged: Mapping[str, Program]) -> tuple[str, ...]:
+    read = staged["released"].read
+    return () if read is None else read.branches
+
+
+def _left_out(plan: Plan) -> list[Problem]:
+    """The files that inspection could not read, which are in no partition."""
+    found = {
+        (name, file.url): Problem(name, file.url, 0, 0, file.error)
+        for group in plan.groups
+        for name in group.names
+        for file in group.catalog.unreadable.get(name, ())
+    }
+    return list(found.values())
 
 
 def _provenance(plan: Plan, options: Mapping[str, Any]) -> Provenance:
@@ -294,12 +368,16 @@ def _provenance(plan: Plan, options: Mapping[str, Any]) -> Provenance:
         same = sum(name.partition(" #")[0] == group.name for name in programs)
         name = f"{group.name} #{same + 1}" if same else group.name
         programs[name] = program_fingerprint(staged["released"])
-    files = {
-        name: [(file.url, file.uuid, file.entries) for file in group.catalog.files[name]]
-        for group in plan.groups
-        for name in group.names
-    }
-    return Provenance.collect(options=options, programs=programs, fileset=content_hash(files))
+    files: dict[str, dict[Any, None]] = {}
+    for group in plan.groups:
+        for name in group.names:
+            for file in group.catalog.files[name]:
+                files.setdefault(name, {})[file.url, file.uuid, file.entries] = None
+    return Provenance.collect(
+        options=options,
+        programs=programs,
+        fileset=content_hash({name: list(found) for name, found in files.items()}),
+    )
 
 
 def _arguments(task: Any) -> Sequence[Any]:
@@ -312,7 +390,7 @@ def explain(
     outputs: Any,
     stage: str | None = None,
     *,
-    partition_size: int = RunOptions.partition_size,
+    partition_size: int | str | None = None,
 ) -> Explanation:
     """Say what computing outputs would do, without doing it.
 
@@ -329,8 +407,9 @@ def explain(
     Returns
     -------
     Explanation
-        Text when printed: groups, branches read and their size, partitions, steps after each
-        pass, what each variation computes again. ``.graph()`` and ``.save("program.svg")`` draw it.
+        Text when printed: groups, branches read and their size, partitions, requests, memory,
+        steps after each pass, what each variation computes again. ``.graph()`` and
+        ``.save("program.svg")`` draw it.
 
     Raises
     ------
@@ -341,26 +420,31 @@ def explain(
         check_stage(stage)
     plan = make_plan(outputs, options=RunOptions(partition_size))
     kinds = tuple(outputs[0].sink.kind for outputs in plan.outputs)
-    groups = tuple(
-        GroupPlan(
-            group.name,
-            "simulation" if group.is_mc else "data",
-            group.names,
-            len(work.partitions),
-            group.entries,
-            _branch_bytes(group),
-            staged,
-        )
-        for group, staged, work in zip(plan.groups, plan.stages, plan.job.works, strict=True)
-    )
+    groups = tuple(map(_explained, plan.groups, plan.stages, plan.job.works))
     names = zip(plan.nesting.paths(), kinds, strict=True)
     return Explanation(groups, tuple(names), plan.job.size, stage)
 
 
-def _branch_bytes(group: Group) -> dict[str, int]:
+def _explained(group: Group, staged: Mapping[str, Program], work: Work) -> GroupPlan:
+    files = [file for name in group.names for file in group.catalog.files[name]]
+    reads = reads_of(files, work.partitions, _branches(staged))
+    an_event = peak_memory(staged["released"], staged["pruned"], group.blueprint, reads.held)
+    return GroupPlan(
+        group.name,
+        "simulation" if group.is_mc else "data",
+        group.names,
+        len(work.partitions),
+        group.entries,
+        _branch_bytes(files),
+        staged,
+        reads,
+        round(an_event * reads.largest),
+    )
+
+
+def _branch_bytes(files: Iterable[FileInfo]) -> dict[str, int]:
     total: dict[str, int] = {}
-    for name in group.names:
-        for file in group.catalog.files[name]:
-            for branch, size in file.branch_bytes.items():
-                total[branch] = total.get(branch, 0) + size
+    for file in files:
+        for branch, size in file.branch_bytes.items():
+            total[branch] = total.get(branch, 0) + size
     return total

@@ -11,7 +11,6 @@ import dask_awkward as dak
 from lazyana.errors import InputTypeError
 from lazyana.frame import peek
 from lazyana.frame.booking import Output, book_columns, book_cutflow, book_hist, book_sum
-from lazyana.options import RunOptions
 
 if TYPE_CHECKING:
     from lazyana.frame.events import Events
@@ -173,13 +172,14 @@ class Booking:
             }
         return peek.head(self._frame, number, chosen)
 
-    def to_dask_awkward(self, partition_size: int = RunOptions.partition_size) -> dak.Array:
+    def to_dask_awkward(self, partition_size: int | str | None = None) -> dak.Array:
         """The events as an ordinary dask-awkward collection, for use without lazyana.
 
         Parameters
         ----------
         partition_size
-            Largest number of events in a partition.
+            Largest number of events in a partition, or the size of all its columns, such as
+            ``"1 GB"``; None: up to 200 000 events, since what will be used is not known yet.
 
         Returns
         -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -11,7 +11,7 @@ import dask_awkward as dak
 import numpy as np
 
 from lazyana.data.nanoevents import PartitionSource, Reading
-from lazyana.data.partitions import Partition, partitions_of
+from lazyana.data.partitions import Partition, first_file, partitions_of
 from lazyana.errors import InputError, InputTypeError
 from lazyana.plan.build import Request, record, stages
 from lazyana.plan.lower import lower
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lazyana.frame.events import Events
 
 _FARTHEST = 200_000
+_EVENTS = 200_000
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,11 @@ def head(frame: Events, number: int, columns: Mapping[str, Any] | None) -> ak.Ar
     program = stages(record(group.name, [request], {}), group.blueprint)["released"]
     if columns is None:
         program = program.replace(read=group.blueprint.everything())
-    files = partitions_of(group.catalog, group.names, max(group.entries, 1))
-    if not files:
+    branches = () if program.read is None else program.read.branches
+    first = first_file(group.catalog, group.names, branches)
+    if first is None:
         return _empty(column)
-    first, window = files[0], number
+    window = number
     while True:
         some = first.head(window)
         found = _run(program, some)
@@ -85,7 +87,7 @@ def head(frame: Events, number: int, columns: Mapping[str, Any] | None) -> ak.Ar
         window *= 10
 
 
-def to_dask_awkward(frame: Events, partition_size: int) -> dak.Array:
+def to_dask_awkward(frame: Events, partition_size: int | str | None = None) -> dak.Array:
     """All events of a frame as an ordinary dask-awkward collection.
 
     Parameters
@@ -93,7 +95,8 @@ def to_dask_awkward(frame: Events, partition_size: int) -> dak.Array:
     frame
         The frame; its weights, variations and categories have no place in such a collection.
     partition_size
-        Largest number of events in a partition.
+        Largest number of events in a partition, or the size of all its columns, such as
+        ``"1 GB"``; None: up to 200 000 events, since what will be used is not known yet.
 
     Returns
     -------
@@ -102,7 +105,13 @@ def to_dask_awkward(frame: Events, partition_size: int) -> dak.Array:
     """
     group = frame._group
     column: Any = frame.array
-    partitions = list(partitions_of(group.catalog, group.names, partition_size))
+    size = _EVENTS if partition_size is None else partition_size
+    branches = group.blueprint.layout.branches if isinstance(size, str) else ()
+    partitions = [
+        # The byte ranges are those of all columns: dask-awkward will read some.
+        replace(partition, spans=tuple(replace(span, baskets=b"") for span in partition.spans))
+        for partition in partitions_of(group.catalog, group.names, size, 0, branches)
+    ]
     if not partitions:
         msg = f"The files of {', '.join(group.names)} have no events at all."
         raise InputError(msg)

@@ -12,6 +12,7 @@ from typing import Any
 from lazyana.errors import InputError
 from lazyana.plan.passes import live_values
 from lazyana.plan.program import PLACE, SOURCE, Program, Step
+from lazyana.plan.reads import Reads
 
 _RECORDED, _LAST = "recorded", "released"
 
@@ -34,6 +35,10 @@ class GroupPlan:
         Compressed size of each branch over all files, in bytes.
     stages
         The program after each pass.
+    reads
+        What the tasks read.
+    peak
+        Bytes that the largest partition takes while it runs, estimated, if no event is cut away.
     """
 
     name: str
@@ -43,6 +48,8 @@ class GroupPlan:
     events: int
     branch_bytes: Mapping[str, int]
     stages: Mapping[str, Program]
+    reads: Reads
+    peak: int
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -155,13 +162,15 @@ class Explanation:
         counts = " → ".join(f"{name} {len(p.steps)}" for name, p in group.stages.items())
         lines = [
             f"group {group.name!r}, {group.kind}: {names}",
-            f"  {group.events:,} events, {_count(group.partitions, 'partition')}",
+            f"  {group.events:,} events in {_formats(group.reads)}, "
+            f"{_count(group.partitions, 'partition')}{_each(group)}",
             f"  reads {len(group.branches)} of {len(group.branch_bytes)} branches, "
             f"{size(group.bytes_read)} of {size(total)}{share}",
             *(
                 f"    {name:<36} {size(group.branch_bytes.get(name, 0)):>10}"
                 for name in group.branches
             ),
+            *_reading(group),
             f"  steps: {counts}",
             f"  values held at a time: at most {live_values(group.stages[_LAST])}",
         ]
@@ -208,6 +217,42 @@ def size(number: float) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _formats(reads: Reads) -> str:
+    if not reads.formats:
+        return "no files with events"
+    return " and ".join(
+        f"{_count(number, f'{kind} file')}" for kind, number in sorted(reads.formats.items())
+    )
+
+
+def _each(group: GroupPlan) -> str:
+    """The events of a partition."""
+    least, median, most = group.reads.events
+    if group.partitions < 2:
+        return ""
+    if least == most:
+        return f" of {most:,} events"
+    return f" of {least:,} to {most:,} events (median {median:,})"
+
+
+def _reading(group: GroupPlan) -> list[str]:
+    """How many requests there are, how much memory they need, and what is slow."""
+    reads = group.reads
+    if not reads.requests:
+        return []
+    lines = [
+        f"  requests: {reads.requests:,}, one for each partition and file, of up to "
+        f"{size(reads.request_bytes)} a partition",
+        f"  memory: {size(reads.column_bytes)} of columns in the largest partition, about "
+        f"{size(reads.reading_bytes)} to read, up to {size(group.peak)} to run",
+    ]
+    if reads.by_uproot:
+        names = [f"{name} ({_count(n, 'file')})" for name, n in reads.by_uproot.items()]
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        lines.append(f"  by uproot (slow): {', '.join(names[:6])}{more}: not in the basket index")
+    return lines
 
 
 def _kinds(titles: Sequence[str], most: int = 6) -> str:

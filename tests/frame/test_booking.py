@@ -66,7 +66,7 @@ def test_dask_computes_outputs_together_in_one_job(frame: la.Events, run: Any) -
     assert found["h"] == expected["h"]
     assert found["more"][0].counts.tolist() == expected["more/0"].counts.tolist()
     assert found["more"][1][DY] == pytest.approx(expected["more/1"][DY])
-    assert len(partitions(keys)) == 2  # one a file
+    assert len(partitions(keys)) == 1  # small files are read together
 
 
 def test_dask_computes_other_collections_beside(frame: la.Events, run: Any) -> None:
@@ -78,7 +78,7 @@ def test_dask_computes_other_collections_beside(frame: la.Events, run: Any) -> N
     assert found[0] == run(total, partition_size=400_000).value
     assert found[1] == pytest.approx(float(ak.sum(events.MET.pt.compute(scheduler="sync"))))
     assert found[2:] == (2.0, 7)
-    assert len(partitions(keys)) == 2
+    assert len(partitions(keys)) == 1
 
 
 def test_two_jobs_of_dask_share_no_key(frame: la.Events) -> None:

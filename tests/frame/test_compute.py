@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import lazyana as la
+from lazyana.engine.local import Local
 from lazyana.errors import (
     ExecutorError,
     InputError,
@@ -23,7 +25,7 @@ from lazyana.errors import (
     RunError,
 )
 from lazyana.frame.compute import make_plan
-from lazyana.options import RunOptions
+from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
 from lazyana.sinks.tables import open_columns
 
 MET = hist.axis.Regular(12, 0, 120, name="met")
@@ -270,6 +272,15 @@ def test_same_named_variations_of_two_frames_keep_apart(dy: la.Events, run: Any)
         (lambda e: {1.5: e.sum()}, {}, InputTypeError, "1.5"),
         (lambda e: e.sum(), {"executor": "thread"}, ExecutorError, "'thread'.*'threads'.*sync"),
         (lambda e: e.sum(), {"executor": 3}, ExecutorError, "3"),
+        (lambda e: e.sum(), {"partition_size": "5"}, InputError, "no number of bytes.*5 events"),
+        (lambda e: e.sum(), {"on_error": "ignore"}, InputError, "'ignore'.*raise, skip"),
+        (
+            lambda e: e.sum(),
+            {"on_error": "raise", "reading": ReadOptions(on_error="skip")},
+            InputError,
+            r"on_error='raise' contradicts reading=ReadOptions\(on_error='skip'\)",
+        ),
+        (lambda e: e.sum(), {"reading": {"retries": 1}}, InputTypeError, "dict.*ReadOptions"),
         (lambda e: e.sum(), {"partition_size": 0}, InputError, "partition_size.*at least 1"),
         (lambda e: e.sum(), {"partition_size": 1.5}, InputTypeError, "partition_size.*1.5"),
         (lambda e: e.sum(), {"merge_fan_in": 1}, InputError, "merge_fan_in"),
@@ -355,6 +366,72 @@ def test_report_and_provenance(mc: la.Events, run: Any) -> None:
     assert other.provenance.programs != result.provenance.programs
     assert other.provenance.fileset == result.provenance.fileset
     assert result.provenance.options["partition_size"] == 70
+    assert result.provenance.options["on_error"] == "raise"
+
+
+@pytest.mark.parametrize(
+    ("on_error", "reading", "expected"),
+    [
+        (None, None, ReadOptions()),
+        ("skip", None, ReadOptions(on_error="skip")),
+        (None, ReadOptions(retries=1, on_error="skip"), ReadOptions(retries=1, on_error="skip")),
+        ("skip", ReadOptions(retries=1), ReadOptions(retries=1, on_error="skip")),
+    ],
+)
+def test_how_to_read_reaches_the_tasks(
+    dy: la.Events,
+    monkeypatch: pytest.MonkeyPatch,
+    on_error: ErrorPolicy | None,
+    reading: ReadOptions | None,
+    expected: ReadOptions,
+) -> None:
+    seen = []
+
+    def run(self: Local, job: Any, watcher: Any) -> Any:
+        seen.append(job.reading)
+        return real(self, job, watcher)
+
+    real = Local.run
+    monkeypatch.setattr(Local, "run", run)
+    la.compute(dy.sum(), executor="sync", on_error=on_error, reading=reading)
+    assert seen == [expected]
+
+
+def test_report_tells_what_is_left_out_and_what_was_read(
+    toy_files: dict[str, Any], tmp_path: Path
+) -> None:
+    first, second = (Path(path) for path in toy_files[DY]["files"])
+    gone, broken = tmp_path / "gone.root", tmp_path / "broken.root"
+    shutil.copy(second, gone)
+    broken.write_bytes(b"root")
+    catalog = la.inspect({DY: [str(first), str(gone), str(broken)]}, on_error="skip")
+    events = la.open(catalog)
+    output = events.sum(events.MET.pt)
+    whole = la.compute(output, executor="sync").report
+    assert [problem.file for problem in whole.problems] == [str(broken)]
+    assert whole.events_read == 600
+    gone.unlink()
+    result = la.compute(output, executor="sync", on_error="skip", partition_size=100)
+    report = result.report
+    assert not report.complete
+    assert [(p.file, p.start, p.stop) for p in report.problems] == [
+        (str(broken), 0, 0),
+        *((str(gone), start, start + 100) for start in (0, 100, 200)),
+    ]
+    assert report.events_read == 300
+    one = la.open({DY: str(first)})
+    alone = la.compute(one.sum(one.MET.pt), executor="sync")
+    assert report.datasets[DY].bytes_read == alone.report.datasets[DY].bytes_read
+    assert result.value == alone.value
+
+
+def test_partitions_by_bytes_and_by_default(dy: la.Events) -> None:
+    output = dy.sum(dy.MET.pt)
+    # 4 bytes an event, and the small files are read together.
+    many = make_plan(output, options=RunOptions("500 B")).job
+    assert {partition.entries for _, _, partition in many.tasks()} == {100}
+    (only,) = make_plan(output).job.works[0].partitions
+    assert (only.entries, len(only.spans)) == (600, 2)
 
 
 def test_explain_tells_at_every_stage(dy: la.Events, tmp_path: Path) -> None:
@@ -362,8 +439,9 @@ def test_explain_tells_at_every_stage(dy: la.Events, tmp_path: Path) -> None:
     frame = frame.filter(jet=lambda e: ak.any(e.Jet.pt > 30, axis=1))
     outputs = {"jets": frame.hist(PT, pt=frame.Jet.pt), "met": frame.hist(MET, met=frame.MET.pt)}
     text = str(la.explain(outputs, partition_size=100))
-    for word in ("600 events, 6 partitions", "Jet_pt", "MET_pt", "nJet", "jesUp", "jets", "met"):
+    for word in ("Jet_pt", "MET_pt", "nJet", "jesUp", "jets", "met"):
         assert word in text
+    assert "600 events in 2 TTree files, 6 partitions of 100 events" in text
     listed = {
         stage: str(la.explain(outputs, stage=stage))
         for stage in ("recorded", "shared", "pruned", "varied", "released")

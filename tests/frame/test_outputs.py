@@ -16,7 +16,6 @@ import pytest
 
 import lazyana as la
 from lazyana.errors import ColumnError, FrameMismatchError, InputError, InputTypeError
-from lazyana.options import RunOptions
 
 DY, TT = "DYJetsToLL", "TTTo2L2Nu"
 regular = hist.axis.Regular
@@ -407,5 +406,5 @@ def test_dask_awkward_collection_is_pruned_and_equal(dy: la.Events, plain: Any) 
     (needed,) = dak.necessary_columns(column).values()
     assert needed == {"nJet", "Jet_pt", "MET_pt"}
     assert ak.array_equal(column.compute(scheduler="sync"), expected)
-    assert RunOptions.partition_size > 600
-    assert frame.to_dask_awkward().npartitions == 2
+    # Small files are put together.
+    assert frame.to_dask_awkward().npartitions == 1

@@ -14,6 +14,7 @@ import uproot
 
 import lazyana as la
 from lazyana.data.nanoevents import LABEL_FIELD
+from lazyana.data.partitions import memory_of
 from lazyana.errors import FrameMismatchError, InputError, InputTypeError
 from lazyana.frame.peek import Show, head, to_dask_awkward
 
@@ -124,3 +125,11 @@ def test_collection_reads_only_what_is_used(dy: la.Events) -> None:
         (needed,) = dak.necessary_columns(column).values()
         # The number of jets is in the offsets too, whatever field they are taken from.
         assert branches <= needed <= branches | {"Jet_pt"}
+
+
+def test_partitions_of_a_collection(dy: la.Events) -> None:
+    assert to_dask_awkward(dy).npartitions == 1
+    assert to_dask_awkward(dy, 150).npartitions == 6
+    # Bytes count for all columns, as it is not known yet which are used.
+    of_all = sum(memory_of(file, file.branch_memory) for file in dy._group.catalog.files[DY])
+    assert to_dask_awkward(dy, f"{of_all // 4} B").npartitions == 6

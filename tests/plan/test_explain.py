@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import hist
 import pytest
+import uproot
 
 import lazyana as la
 from lazyana.data.toy import write_dataset
@@ -59,6 +61,46 @@ def test_branches_and_their_bytes_are_listed(explanation: Explanation) -> None:
     text = explanation.text()
     assert f"reads 2 of {len(jets.branch_bytes)} branches" in text
     assert "Jet_pt" in text
+
+
+def test_partitions_requests_and_memory(explanation: Explanation) -> None:
+    jets, _ = explanation.groups
+    assert jets.reads.events == (20, 20, 20)
+    assert jets.reads.requests == jets.partitions == 3
+    text = explanation.text()
+    assert "60 events in 1 TTree file, 3 partitions of 20 events" in text
+    a_task = size(jets.bytes_read / 3)
+    assert f"requests: 3, one for each partition and file, of up to {a_task} a partition" in text
+    assert jets.peak > jets.reads.column_bytes > 0
+    assert (
+        f"memory: {size(jets.reads.column_bytes)} of columns in the largest partition, about "
+        f"{size(jets.reads.reading_bytes)} to read, up to {size(jets.peak)} to run"
+    ) in text
+    assert "by uproot" not in text
+
+
+def test_files_of_several_sizes_and_branches_without_an_index(explanation: Explanation) -> None:
+    group = explanation.groups[0]
+    reads = replace(
+        group.reads,
+        events=(5, 17, 20),
+        formats={"TTree": 2, "RNTuple": 1},
+        by_uproot={f"x{i}": i + 1 for i in range(8)},
+    )
+    text = str(replace(explanation, groups=(replace(group, reads=reads),)))
+    assert "1 RNTuple file and 2 TTree files, 3 partitions of 5 to 20 events (median 17)" in text
+    assert "by uproot (slow): x0 (1 file), x1 (2 files)," in text
+    assert "x5 (6 files) and 2 more: not in the basket index" in text
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "empty.root"
+    with uproot.recreate(path) as file:
+        file.mktree("Events", {"run": "uint32", "MET_pt": "float32", "MET_phi": "float32"})
+    events = la.open(path)
+    text = str(la.explain(events.sum(events.MET.pt)))
+    assert "0 events in no files with events, 0 partitions" in text
+    assert "requests" not in text
 
 
 def test_variations_say_what_runs_again(explanation: Explanation) -> None:
