@@ -84,6 +84,7 @@ def test_a_saved_result_is_shown(first: tuple[Path, str]) -> None:
         (("demo", "--executor", "threadz"), "There is no executor 'threadz'. Did you mean"),
         (("demo", "--mc", "nowhere.root"), "There is no file"),
         (("demo", "--partition-size", "0"), "partition_size must be at least 1"),
+        (("demo", "--partition-size", "5 events"), "There is no unit 'events'"),
         (("show", "nothing.lazyana"), "does not exist"),
         (("dmo",), "No such command"),
     ],

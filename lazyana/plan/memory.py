@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -64,6 +65,7 @@ def peak_memory(
     peak = alive
     releases = program.releases or ((),) * len(program.steps)
     for step, done in zip(program.steps, releases, strict=True):
+        sizes.add(step)
         made[step.key] = sizes.buffers(step.key, keys)
         grown = hold(step.key, 1)
         alive += grown
@@ -98,11 +100,20 @@ class _Sizes:
         self._known: dict[int, Buffer] = {}
         self._kept: list[Any] = []
         events, _ = blueprint.trace()
-        values: dict[str, Any] = {SOURCE: events, PLACE: None}
+        self._values: dict[str, Any] = {SOURCE: events, PLACE: None}
         self._buffers[SOURCE] = self._note_source(events)
         for step in program.steps:
-            values[step.key] = None if is_opaque(step.function) else run_step(step, values)
-            self._note(step, values[step.key])
+            self.add(step)
+
+    def add(self, step: Step) -> None:
+        """Find out what a step makes, unless it is known of it or of the nominal one."""
+        name = _world(step.key)[0]
+        if name in self._buffers:
+            return
+        nominal = step.with_refs({key: _world(key)[0] for key in step.refs}, name)
+        value = None if is_opaque(step.function) else run_step(nominal, self._values)
+        self._values[name] = value
+        self._note(replace(nominal, key=name), value)
 
     @property
     def source(self) -> frozenset[Buffer]:

@@ -118,6 +118,27 @@ def test_pairs_need_the_square(events: la.Events) -> None:
     assert 3.5 < found[1] / found[0] < 4
 
 
+def test_steps_that_have_no_nominal_counterpart(events: la.Events) -> None:
+    plan = make_plan(varied(events))
+    (staged,), (group,) = plan.stages, plan.groups
+    ready = staged["released"]
+    assert any("@" in step.key for step in ready.steps)
+    names = {
+        step.key: step.key.replace("multiply", "new").replace("pt-", "other-")
+        for step in ready.steps
+    }
+    renamed = ready.replace(
+        steps=tuple(replace(step.with_refs(names), key=names[step.key]) for step in ready.steps),
+        releases=tuple(tuple(names.get(key, key) for key in keys) for keys in ready.releases or ()),
+    )
+    held = {"Jet_pt": 44.0, "MET_pt": 4.0, "nJet": 4.0}
+    found = [
+        peak_memory(program, staged["pruned"], group.blueprint, held)
+        for program in (ready, renamed)
+    ]
+    assert found[1] == pytest.approx(found[0], rel=0.5)
+
+
 def test_variations_released_one_after_the_other_cost_little(events: la.Events) -> None:
     nominal, shifted = peak(jets(events)), peak(varied(events))
     assert nominal < shifted < 5 * nominal
