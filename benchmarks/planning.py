@@ -32,15 +32,15 @@ import numpy as np
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 import lazyana as la
-from lazyana.data.baskets import BasketIndex, Baskets
 from lazyana.data.catalog import Catalog, FileInfo
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.inspect import inspect
 from lazyana.data.partitions import Partition, partitions_of
-from lazyana.data.toy import write_dataset
 from lazyana.engine.job import Job, Work
 from lazyana.frame.compute import make_plan
 from lazyana.plan import build, passes
+from lazyana.reader.baskets import BasketIndex, Baskets
+from lazyana.toy.sample import write_dataset
 
 
 def selection(jet: Any, muon: Any, met: Any) -> dict[str, Any]:

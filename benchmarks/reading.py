@@ -42,13 +42,13 @@ import numpy as np
 import uproot
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
-from lazyana.data.baskets import unpack
 from lazyana.data.catalog import Catalog
 from lazyana.data.inspect import inspect
 from lazyana.data.nanoevents import Reading, ReadPlan, blueprint_of
 from lazyana.data.partitions import Partition, span_of
-from lazyana.data.toy import write_dataset
 from lazyana.options import ReadOptions
+from lazyana.reader.baskets import unpack
+from lazyana.toy.sample import write_dataset
 
 AT_LEAST = {"coffea": 5.0, "dask-awkward": 5.0}
 AT_MOST = {"cramjam": 2.0}

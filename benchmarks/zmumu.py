@@ -37,9 +37,9 @@ from coffea.nanoevents import NanoAODSchema
 from coffea.processor import IterativeExecutor, ProcessorABC, Runner
 
 import lazyana as la
-from lazyana.data.toy import write_dataset
-from lazyana.data.toy_leptons import muon_scale_factor, pileup_weight
 from lazyana.demo import Zmumu, dimuon, with_good_objects
+from lazyana.toy.leptons import muon_scale_factor, pileup_weight
+from lazyana.toy.sample import write_dataset
 
 REQUIRED = 4.0
 CATEGORIES = ("inclusive", "z_peak", "no_jets", "jets")

@@ -55,7 +55,7 @@ class Block:
 
 def make_sample(folder: Path) -> Path:
     """The sample that the how-to pages work on: that of the tutorial."""
-    from lazyana.data.toy import write_sample
+    from lazyana.toy.sample import write_sample
 
     write_sample(folder / "sample", events=10_000)
     return folder / "sample"

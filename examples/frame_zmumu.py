@@ -14,9 +14,9 @@ import awkward as ak
 import hist
 
 import lazyana as la
-from lazyana.data.toy import write_sample
 from lazyana.report.plots import plot_data_mc
 from lazyana.report.tables import cutflow_table
+from lazyana.toy.sample import write_sample
 
 
 def analysis(events: la.Events) -> dict[str, Any]:

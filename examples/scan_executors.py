@@ -17,7 +17,7 @@ import hist
 import numpy as np
 
 import lazyana as la
-from lazyana.data.toy import write_dataset
+from lazyana.toy.sample import write_dataset
 
 
 def analysis(events: la.Events) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def make_columns(path: Path) -> None:
     import awkward as ak
 
     import lazyana as la
-    from lazyana.data.toy import write_sample
+    from lazyana.toy.sample import write_sample
 
     print(f"There is no {path}: making a sample and columns in {path.parent} first.")
     fileset = write_sample(path.parent / "sample", events=10_000, overwrite=True)

@@ -155,7 +155,7 @@ def own_files(mc: tuple[str, ...], data: tuple[str, ...], tree: str) -> Any:
 def _make_sample(
     folder: Path, events: int, files: int, seed: int, overwrite: bool, progress: bool | None
 ) -> Any:
-    from lazyana.data.toy import write_sample
+    from lazyana.toy.sample import write_sample
 
     click.echo(f"Making the sample: {events:,} Drell-Yan events, ttbar, and data made of both.")
     shown = sys.stderr.isatty() if progress is None else progress

@@ -12,7 +12,6 @@ import hist
 from coffea.lumi_tools import LumiMask
 
 from lazyana.data.fileset import Fileset
-from lazyana.data.toy_leptons import muon_scale_factor, pileup_weight
 from lazyana.engine.result import Result
 from lazyana.errors import InputError
 from lazyana.frame.compute import compute, explain
@@ -21,6 +20,7 @@ from lazyana.frame.open import apply
 from lazyana.plan.explain import Explanation
 from lazyana.report.plots import plot_data_mc
 from lazyana.report.tables import Table, cutflow_table
+from lazyana.toy.leptons import muon_scale_factor, pileup_weight
 
 ELECTRON_IDS = ("mvaFall17V2Iso_WP80", "mvaIso_WP80")
 MUON_PATHS = ("IsoMu24", "IsoMu27", "IsoMu20", "IsoMu22", "Mu50")

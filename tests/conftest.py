@@ -44,7 +44,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def toy_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A small embedded sample, a fileset of two files a dataset: read it, never change it."""
-    from lazyana.data.toy import write_sample
+    from lazyana.toy.sample import write_sample
 
     directory = tmp_path_factory.mktemp("toy_files")
     return write_sample(directory, events=600, files=2, luminosity=0.05, cluster_events=100)

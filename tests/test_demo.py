@@ -15,11 +15,11 @@ from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 import lazyana as la
 from lazyana import demo
 from lazyana.data.fileset import Dataset, Fileset
-from lazyana.data.toy import write_sample
-from lazyana.data.toy_leptons import muon_scale_factor, pileup_weight
 from lazyana.engine.result import Result
 from lazyana.errors import InputError
 from lazyana.sinks.tables import open_columns
+from lazyana.toy.leptons import muon_scale_factor, pileup_weight
+from lazyana.toy.sample import write_sample
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,9 @@ from coffea.nanoevents.mapping.base import BaseSourceMapping
 from coffea.nanoevents.util import quote, unquote
 
 from lazyana.data.mixed import ALLOWED
-from lazyana.data.partitions import Partition, Span
+from lazyana.data.partitions import Partition
 from lazyana.errors import FileError
+from lazyana.reader.spans import Span
 
 LABEL_KEY = "lazyana_dataset,!label"
 

@@ -28,10 +28,10 @@ from typing import Any
 
 import cramjam
 
-from lazyana.data.baskets import BasketIndex
-from lazyana.data.fileinfo import FileInfo, Layout, Places
-from lazyana.data.records import Blob, RecordError, Stored, packed, replacing, unpacked, within
 from lazyana.errors import InputTypeError
+from lazyana.reader.baskets import BasketIndex
+from lazyana.reader.fileinfo import FileInfo, Layout, Places
+from lazyana.reader.records import Blob, RecordError, Stored, packed, replacing, unpacked, within
 
 State = tuple[Any, ...]
 """What tells a file from what it was before, in JSON terms."""

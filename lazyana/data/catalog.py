@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lazyana.data import catalogfile
-from lazyana.data.baskets import BasketIndex
-from lazyana.data.fileinfo import FileInfo, Layout, Places, Sizes, Unreadable, lumi_ranges, tupled
 from lazyana.data.fileset import Dataset, Fileset
-from lazyana.data.records import Blob, RecordError, Stored, unpacked, within
 from lazyana.errors import FileError, InputError, InputTypeError
+from lazyana.reader.baskets import BasketIndex
+from lazyana.reader.fileinfo import FileInfo, Layout, Places, Sizes, Unreadable, lumi_ranges, tupled
+from lazyana.reader.records import Blob, RecordError, Stored, unpacked, within
 
 __all__ = ["Catalog", "FileInfo", "Layout", "Sizes", "Unreadable"]
 

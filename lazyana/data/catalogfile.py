@@ -3,7 +3,7 @@
 ========================  =======================================================================
 ``catalog.json``          format, version, who wrote it, the fileset, which file of the fileset has
                           which number, files left out, and a summary for people
-``layouts/SIGNATURE``     record (see `lazyana.data.records`): names of the branches, and their form
+``layouts/SIGNATURE``     record (see `reader.records`): names of the branches, and their form
 ``files/NUMBER``          record: what is known of one file, sizes of its branches, basket index
 ========================  =======================================================================
 
@@ -22,8 +22,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lazyana.data.records import replacing
 from lazyana.errors import FileError, OutputExistsError
+from lazyana.reader.records import replacing
 
 FORMAT = "lazyana-catalog"
 VERSION = 1

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lazyana.data.partitions import Partition, Span
+from lazyana.data.partitions import Partition
 from lazyana.errors import FileError
+from lazyana.reader.spans import Span
 
 
 class SpanError(FileError):

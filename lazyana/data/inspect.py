@@ -15,10 +15,12 @@ import uproot
 
 from lazyana.data.cache import Cache, Known, State, state_of
 from lazyana.data.catalog import Catalog
-from lazyana.data.fileinfo import FileInfo, Layout, Unreadable
 from lazyana.data.fileset import Fileset
-from lazyana.data.formats import READERS, note_file
-from lazyana.data.origin import (
+from lazyana.errors import FileError
+from lazyana.options import ReadOptions
+from lazyana.reader.fileinfo import FileInfo, Layout, Unreadable
+from lazyana.reader.formats import READERS, note_file
+from lazyana.reader.origin import (
     LUMI,
     WEIGHT,
     Column,
@@ -28,12 +30,10 @@ from lazyana.data.origin import (
     nano_version,
     weights_of_events,
 )
-from lazyana.data.partitions import Span
-from lazyana.data.records import unpacked
-from lazyana.data.retry import attempt
-from lazyana.data.trees import first_line, replaced
-from lazyana.errors import FileError
-from lazyana.options import ReadOptions
+from lazyana.reader.records import unpacked
+from lazyana.reader.retry import attempt
+from lazyana.reader.spans import Span
+from lazyana.reader.trees import first_line, replaced
 
 _THREADS = 8
 _AT_ONCE = 64

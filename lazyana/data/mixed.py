@@ -12,7 +12,7 @@ from typing import Any
 from coffea.nanoevents.util import quote, unquote
 
 from lazyana.data.catalog import Layout
-from lazyana.data.forms import kind_of
+from lazyana.reader.forms import kind_of
 
 ALLOWED = "!loadallowmissing"
 """In a form key, after the name of a branch that is read as None where a file lacks it."""

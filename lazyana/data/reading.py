@@ -8,10 +8,11 @@ from typing import Protocol
 import awkward as ak
 
 from lazyana.data.failures import reading
-from lazyana.data.formats import READERS
-from lazyana.data.partitions import Partition, Span
-from lazyana.data.retry import attempt
+from lazyana.data.partitions import Partition
 from lazyana.options import ReadOptions
+from lazyana.reader.formats import READERS
+from lazyana.reader.retry import attempt
+from lazyana.reader.spans import Span
 
 
 class Notes(Protocol):

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lazyana.data.fileinfo import FileInfo
 from lazyana.data.partitions import bytes_of, partitions_of
 from lazyana.engine.executors import find_executor
 from lazyana.engine.job import Job, Partial, Work
@@ -27,6 +26,7 @@ from lazyana.plan.fingerprint import program_fingerprint
 from lazyana.plan.memory import peak_memory
 from lazyana.plan.program import Program
 from lazyana.plan.reads import reads_of
+from lazyana.reader.fileinfo import FileInfo
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.unite import Filled, finish
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from lazyana.data import catalogfile
 from lazyana.data.catalog import Catalog
-from lazyana.data.fileinfo import Unreadable
 from lazyana.data.fileset import FilesetLike
 from lazyana.data.inspect import Arrived, Noted, Noting, Place
 from lazyana.data.inspect import inspect as inspect_with
 from lazyana.engine.executors import find_executor
 from lazyana.engine.progress import watch
 from lazyana.options import ErrorPolicy, ReadOptions
+from lazyana.reader.fileinfo import Unreadable
 
 _WAITING = 8
 

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lazyana.data.baskets import unpack
-from lazyana.data.fileinfo import FileInfo
-from lazyana.data.partitions import Partition, Span, bytes_of, memory_of
+from lazyana.data.partitions import Partition, bytes_of, memory_of
+from lazyana.reader.baskets import unpack
+from lazyana.reader.fileinfo import FileInfo
+from lazyana.reader.spans import Span
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyana.data.buffers import Buffers, branches_of, buffer_key, parse_buffer_key, recipe_of
-from lazyana.data.partitions import Partition, Span
+from lazyana.data.partitions import Partition
 from lazyana.errors import FileError
+from lazyana.reader.spans import Span
 
 GLOBAL = "Muon_jetIdx,!load,nJet,!load,!counts2offsets,!local2global"
 SOME, SOME_OBJECTS = "X,!loadallowmissing", "J_x,!loadallowmissing,nJ,!load"

@@ -21,12 +21,12 @@ import pytest
 import uproot
 
 from lazyana.data import cache as module
-from lazyana.data import formats
 from lazyana.data.cache import Cache, default_folder, state_of
 from lazyana.data.catalog import Catalog
-from lazyana.data.fileinfo import FileInfo
 from lazyana.data.inspect import inspect
 from lazyana.errors import FileError, InputTypeError
+from lazyana.reader import formats
+from lazyana.reader.fileinfo import FileInfo
 
 
 def write(path: Path, events: int = 5, value: float = 0, **branches: Any) -> Path:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import lazyana as la
-from lazyana.data.baskets import BasketIndex
 from lazyana.data.catalog import Catalog
-from lazyana.data.fileinfo import FileInfo, Layout, Sizes, Unreadable
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.inspect import inspect
 from lazyana.errors import FileError, InputError, InputTypeError
+from lazyana.reader.baskets import BasketIndex
+from lazyana.reader.fileinfo import FileInfo, Layout, Sizes, Unreadable
 
 FORM = {"fields": ["x"], "contents": [{"primitive": "float32"}]}
 LAYOUT = Layout("sig", json.dumps(FORM))

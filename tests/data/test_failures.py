@@ -8,8 +8,9 @@ import pickle
 import pytest
 
 from lazyana.data.failures import SpanError, located, reading
-from lazyana.data.partitions import Partition, Span
+from lazyana.data.partitions import Partition
 from lazyana.errors import FileError
+from lazyana.reader.spans import Span
 
 
 def span(url: str, start: int = 0, stop: int = 10) -> Span:

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import uproot
 
-from lazyana.data import formats as module
 from lazyana.data.fileset import Fileset
 from lazyana.data.inspect import Arrived, Noted, Noting, Place, inspect
-from lazyana.data.trees import open_tree
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
+from lazyana.reader import formats as module
+from lazyana.reader.trees import open_tree
 
 
 def write(path: Path, tree: str = "Events", events: int = 5, **branches: Any) -> Path:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lazyana.data.catalog import Layout
 from lazyana.data.mixed import Gap, conflicts, files_text, united_layout, urls_text, with_options
-from lazyana.data.toy import write_dataset
+from lazyana.toy.sample import write_dataset
 
 PROJECT = Path(__file__).parents[2]
 

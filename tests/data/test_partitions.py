@@ -14,13 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lazyana.data.baskets import BasketIndex, Baskets, unpack
 from lazyana.data.catalog import Catalog
-from lazyana.data.fileinfo import FileInfo
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.partitions import (
     Partition,
-    Span,
     bytes_of,
     first_file,
     memory_of,
@@ -28,6 +25,9 @@ from lazyana.data.partitions import (
     span_of,
 )
 from lazyana.errors import InputError, InputTypeError
+from lazyana.reader.baskets import BasketIndex, Baskets, unpack
+from lazyana.reader.fileinfo import FileInfo
+from lazyana.reader.spans import Span
 
 
 def made(name: str, entries: int, **more: Any) -> FileInfo:

@@ -24,14 +24,16 @@ import uproot
 
 import lazyana as la
 from lazyana.data import toy, ttree
-from lazyana.data.fileinfo import FileInfo
-from lazyana.data.formats import note_file
 from lazyana.data.partitions import Partition, span_of
 from lazyana.data.reading import read_branches
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
+from lazyana.reader.fileinfo import FileInfo
+from lazyana.reader.formats import note_file
 
-servers = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("remote_servers.py"))))
+servers = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "reader" / "remote_servers.py"))
+)
 
 EVENTS = 3_000
 NAMES = ("Muon_charge", "Muon_pt", "event", "genWeight", "nMuon")

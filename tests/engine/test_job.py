@@ -25,7 +25,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import lazyana as la
-from lazyana.data.partitions import Partition, Span
+from lazyana.data.partitions import Partition
 from lazyana.engine.job import Job, Partial, Shipped, Work, merge, run_away, run_partition
 from lazyana.engine.local import Local
 from lazyana.engine.progress import Silent
@@ -34,6 +34,7 @@ from lazyana.errors import FileError, RunError
 from lazyana.frame.compute import make_plan
 from lazyana.options import ReadOptions, RunOptions
 from lazyana.plan.program import Booking, Program
+from lazyana.reader.spans import Span
 
 Freeze = Callable[[Any], Any]
 

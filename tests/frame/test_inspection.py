@@ -15,12 +15,12 @@ import uproot
 from distributed import Client, LocalCluster
 
 import lazyana as la
-from lazyana.data import formats
 from lazyana.data.catalog import Catalog
 from lazyana.data.inspect import Noting, Place
 from lazyana.engine.executors import find_executor
 from lazyana.errors import ExecutorError, FileError, InputError, InputTypeError, RunError
 from lazyana.frame.inspection import catalog_of
+from lazyana.reader import formats
 
 
 def write(path: Path, events: int = 5) -> Path:

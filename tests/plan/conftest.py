@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lazyana as la
-from lazyana.data.toy import write_dataset
+from lazyana.toy.sample import write_dataset
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ import pytest
 import uproot
 
 import lazyana as la
-from lazyana.data.toy import write_dataset
 from lazyana.errors import InputError
 from lazyana.plan.build import STAGES
 from lazyana.plan.explain import Explanation, listing, size
+from lazyana.toy.sample import write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ import pytest
 from correctionlib import schemav2
 
 import lazyana as la
-from lazyana.data.toy import write_dataset
 from lazyana.errors import InputTypeError
 from lazyana.frame.compute import make_plan
 from lazyana.plan.fingerprint import fingerprint, output_fingerprints, program_fingerprint
+from lazyana.toy.sample import write_dataset
 
 HELPER = """
 FACTOR = {factor}

@@ -12,10 +12,10 @@ import pytest
 import uproot
 
 import lazyana as la
-from lazyana.data.toy import write_dataset
 from lazyana.errors import InputError
 from lazyana.frame.compute import make_plan
 from lazyana.plan.build import STAGES
+from lazyana.toy.sample import write_dataset
 
 PATH = "HLT_DiPFJetAve20"
 X = hist.axis.Regular(10, 0, 100, name="x")

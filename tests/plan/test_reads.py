@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import lazyana as la
-from lazyana.data.baskets import BasketIndex, Baskets
 from lazyana.data.catalog import Catalog
-from lazyana.data.fileinfo import FileInfo
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.data.partitions import partitions_of
 from lazyana.plan.reads import Reads, reads_of
+from lazyana.reader.baskets import BasketIndex, Baskets
+from lazyana.reader.fileinfo import FileInfo
 
 NAMES = ("x", "y")
 

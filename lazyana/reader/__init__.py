@@ -1,0 +1,1 @@
+"""Files of events: their formats, what is kept of them, and reading them."""

@@ -1,0 +1,1 @@
+"""The embedded sample: events made by a toy generator, written as NanoAOD."""
