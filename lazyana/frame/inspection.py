@@ -52,7 +52,7 @@ def inspect(
         NanoAOD takes up to a second of Python's time: of thousands of files that are not in the
         cache, processes or a cluster open several at once, threads of one process do not.
     workers
-        Number of threads or processes (default: one a core; for threads that wait for servers, 8).
+        Number of threads or processes (default: one a core; threads: 8 if files are at servers, else 1).
     progress
         Whether to show a progress bar (default: on a terminal). It counts the files that have to
         be opened.
@@ -92,8 +92,9 @@ def inspect(
 
     def run(noting: Noting, places: Sequence[Place], arrived: Arrived) -> None:
         chosen = find_executor(executor, workers=workers)
-        if workers is None and getattr(chosen, "kind", None) == "threads" and _wait(places):
-            chosen = find_executor("threads", workers=_WAITING)
+        if workers is None and getattr(chosen, "kind", None) == "threads":
+            # Opening a local file is work for Python, which only one thread at a time can do.
+            chosen = find_executor("threads", workers=_WAITING if _wait(places) else 1)
         with watch("inspect", len(places), show=progress, unit="files") as watcher:
 
             def done(position: int, noted: Noted | Unreadable) -> None:

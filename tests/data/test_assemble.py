@@ -32,7 +32,11 @@ def taken_apart() -> tuple[Any, dict[str, Any]]:
 FORM, BUFFERS = taken_apart()
 
 
-@given(st.sets(st.sampled_from(sorted(BUFFERS))))
+# Where lists are virtual, awkward can only work with what is virtual below them, too.
+NUMBERS = sorted(key for key in BUFFERS if key.endswith("/data"))
+
+
+@given(st.sets(st.sampled_from(NUMBERS)) | st.just(set(BUFFERS)))
 def test_the_same_as_awkward_makes(lazy: set[str]) -> None:
     looked_at: list[str] = []
 
