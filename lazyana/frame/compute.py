@@ -326,7 +326,10 @@ def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunR
             for file in group.catalog.files[name]:
                 sizes[name] += bytes_of(file, branches) * (1 - lost.get((name, file.url), 0))
             datasets[name] = DatasetReport(partitions, events, round(sizes[name]))
-    warnings = tuple(f"{note} ({count} times)" for note, count in sorted(partial.notes.items()))
+    warnings = tuple(
+        note if count == 1 else f"{note} ({count:,} times)"
+        for note, count in sorted(partial.notes.items())
+    )
     problems = (*_left_out(plan), *partial.problems)
     return RunReport(datasets, seconds, executor, plan.job.size, problems, warnings)
 

@@ -52,7 +52,8 @@ def inspect(
         NanoAOD takes up to a second of Python's time: of thousands of files that are not in the
         cache, processes or a cluster open several at once, threads of one process do not.
     workers
-        Number of threads or processes (default: one a core; threads: 8 if files are at servers, else 1).
+        Number of threads or processes (default: one a core; threads: 8 for files at servers, 1 for
+        local ones).
     progress
         Whether to show a progress bar (default: on a terminal). It counts the files that have to
         be opened.

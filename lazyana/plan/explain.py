@@ -58,6 +58,13 @@ class GroupPlan:
         return () if read is None else read.branches
 
     @property
+    def lacking(self) -> tuple[str, ...]:
+        """Those of them that read as None in files that lack them, sorted."""
+        read = self.stages[_LAST].read
+        found = {name for _, names in (read.lacking if read else ()) for name in names}
+        return tuple(sorted(found.intersection(self.branches)))
+
+    @property
     def bytes_read(self) -> int:
         """Compressed bytes of the branches read."""
         return sum(self.branch_bytes.get(branch, 0) for branch in self.branches)
@@ -248,6 +255,10 @@ def _reading(group: GroupPlan) -> list[str]:
         f"  memory: {size(reads.column_bytes)} of columns in the largest partition, about "
         f"{size(reads.reading_bytes)} to read, up to {size(group.peak)} to run",
     ]
+    lacking = group.lacking
+    if lacking:
+        more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
+        lines.append(f"  None where files lack them: {', '.join(lacking[:6])}{more}")
     if reads.by_uproot:
         names = [f"{name} ({_count(n, 'file')})" for name, n in reads.by_uproot.items()]
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -299,8 +300,8 @@ def unpack(packed: bytes, names: Sequence[str]) -> dict[str, Baskets]:
     return found
 
 
-def index_of(tree: Any) -> BasketIndex:
-    """The basket index of a tree opened by uproot.
+def baskets_of(tree: Any) -> dict[str, Baskets]:
+    """The baskets of a tree opened by uproot.
 
     Parameters
     ----------
@@ -309,19 +310,13 @@ def index_of(tree: Any) -> BasketIndex:
 
     Returns
     -------
-    BasketIndex
-        Of the branches that consist of numbers or lists of numbers in free baskets of this file.
+    dict
+        For the branches that consist of numbers or lists of numbers in free baskets of this file.
     """
-    found: dict[str, Baskets] = {}
-    twice: set[str] = set()
-    for branch in tree.branches:
-        if branch.name in found:
-            twice.add(branch.name)
-        baskets = _baskets_of(branch)
-        if baskets is not None:
-            found[branch.name] = baskets
+    names = Counter(branch.name for branch in tree.branches)
+    found = {branch.name: _baskets_of(branch) for branch in tree.branches}
     # Of branches with one name, uproot knows which one is meant.
-    return BasketIndex.build({name: one for name, one in found.items() if name not in twice})
+    return {name: one for name, one in found.items() if one is not None and names[name] == 1}
 
 
 def _baskets_of(branch: Any) -> Baskets | None:

@@ -20,6 +20,7 @@ from lazyana.options import ReadOptions
 from lazyana.reader.fields import Field, Schema, schema_of
 from lazyana.reader.fileinfo import FileInfo, Layout, Sizes
 from lazyana.reader.forms import Form, base_form, branch_form, known_layout, plain_form
+from lazyana.reader.origin import nano_version, tag_of, weights_of_runs
 from lazyana.reader.pages import (
     CHECKSUM_BYTES,
     Cluster,
@@ -126,6 +127,7 @@ def note_ntuple(url: str, name: str, model: Any, options: ReadOptions) -> tuple[
     entries = sum(group.entries for group in ntuple.groups)
     clusters = ntuple.clusters(0, entries)
     packed, unpacked = _sizes(schema, places, clusters)
+    root = model.file.root_directory
     return FileInfo(
         url=url,
         tree=name,
@@ -138,6 +140,8 @@ def note_ntuple(url: str, name: str, model: Any, options: ReadOptions) -> tuple[
         clusters=(*(cluster.first for cluster in clusters), entries),
         file_bytes=int(model.file.fEND),
         compression=str(model.file.compression or "none"),
+        sum_weights=weights_of_runs(root, name),
+        nano_version=nano_version(schema.names, tag_of(root)),
     ), layout
 
 

@@ -13,7 +13,7 @@ import awkward as ak
 
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
-from lazyana.reader.baskets import Baskets, index_of, unpack
+from lazyana.reader.baskets import BasketIndex, Baskets, baskets_of, unpack
 from lazyana.reader.decode import BasketError, UnusualBasketError, decode, open_basket
 from lazyana.reader.fileinfo import FileInfo, Layout, Sizes
 from lazyana.reader.origin import (
@@ -53,10 +53,10 @@ def note_tree(
     for branch in tree.branches:
         packed[places[branch.name]] += int(branch.compressed_bytes)
         unpacked[places[branch.name]] += int(branch.uncompressed_bytes)
-    index = index_of(tree)
+    baskets = baskets_of(tree)
     weights: float | None = None
     signs: float | None = None
-    if WEIGHT in places and WEIGHT not in index.branches:
+    if WEIGHT in places and WEIGHT not in baskets:
         # What is in the index is read without the tree.
         weights, signs = weights_of_events(lambda branch: tree[branch].array(library="np"))
     root = tree.file.root_directory
@@ -69,8 +69,8 @@ def note_tree(
         signature=layout.signature,
         branch_bytes=Sizes(places, packed),
         branch_memory=Sizes(places, unpacked),
-        clusters=_clusters(index.branches.values(), int(tree.num_entries)),
-        index=index,
+        clusters=_clusters(baskets.values(), int(tree.num_entries)),
+        index=BasketIndex.build(baskets),
         file_bytes=int(tree.file.fEND),
         compression=str(tree.file.compression or "none"),
         sum_weights=weights if of_runs is None else of_runs,

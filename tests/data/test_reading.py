@@ -23,13 +23,14 @@ import pytest
 import uproot
 
 import lazyana as la
-from lazyana.data import toy, ttree
 from lazyana.data.partitions import Partition, span_of
 from lazyana.data.reading import read_branches
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
+from lazyana.reader import ttree
 from lazyana.reader.fileinfo import FileInfo
 from lazyana.reader.formats import note_file
+from lazyana.toy import sample as toy
 
 servers = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[1] / "reader" / "remote_servers.py"))
