@@ -85,7 +85,7 @@ def reads_of(
         0 if largest is None else largest.entries,
         round(memory),
         {} if largest is None else _held(known, largest, branches),
-        _by_uproot(partitions, branches),
+        _by_uproot(known, partitions, branches),
     )
 
 
@@ -107,14 +107,18 @@ def _held(
     return {branch: size / partition.entries for branch, size in total.items()}
 
 
-def _by_uproot(partitions: Iterable[Partition], branches: Sequence[str]) -> dict[str, int]:
+def _by_uproot(
+    known: Mapping[tuple[str, str], FileInfo],
+    partitions: Iterable[Partition],
+    branches: Sequence[str],
+) -> dict[str, int]:
     first: dict[tuple[str, str], Span] = {}
     for partition in partitions:
         for span in partition.spans:
             if span.format == "TTree":
                 first.setdefault((span.url, span.uuid), span)
     found: Counter[str] = Counter()
-    for span in first.values():
-        indexed = unpack(span.baskets, branches)
-        found.update(branch for branch in branches if branch not in indexed)
+    for place, span in first.items():
+        indexed, there = unpack(span.baskets, branches), known[place].branch_bytes
+        found.update(branch for branch in branches if branch in there and branch not in indexed)
     return dict(sorted(found.items()))
