@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import awkward as ak
+import numpy as np
 
 from lazyana.data.failures import reading
 from lazyana.data.partitions import Partition
@@ -71,11 +72,34 @@ def read_branches(
     if len(parts) == 1:
         return parts[0]
     found = {name: [part[name] for part in parts if name in part] for name in names}
-    return {name: _joined(arrays) for name, arrays in found.items() if arrays}
+    return {name: joined(arrays) for name, arrays in found.items() if arrays}
 
 
-def _joined(arrays: Sequence[ak.contents.Content]) -> ak.contents.Content:
-    return arrays[0] if len(arrays) == 1 else ak.concatenate(arrays, highlevel=False)
+def joined(arrays: Sequence[ak.contents.Content]) -> ak.contents.Content:
+    """The entries of several arrays one after the other; numbers and lists of them the fast way."""
+    if len(arrays) == 1:
+        return arrays[0]
+    if _are_numbers(arrays):
+        return ak.contents.NumpyArray(np.concatenate([array.data for array in arrays]))
+    if all(isinstance(array, ak.contents.ListOffsetArray) for array in arrays):
+        starts = [np.asarray(array.offsets.data) for array in arrays]
+        contents = [
+            array.content[one[0] : one[-1]] for array, one in zip(arrays, starts, strict=True)
+        ]
+        if _are_numbers(contents):
+            counts = np.concatenate([[0], *(np.diff(one) for one in starts)])
+            offsets = ak.index.Index64(np.cumsum(counts, dtype=np.int64))
+            return ak.contents.ListOffsetArray(offsets, joined(contents))
+    return ak.concatenate(arrays, highlevel=False)
+
+
+def _are_numbers(arrays: Sequence[ak.contents.Content]) -> bool:
+    """Whether all are flat arrays of one type, without anything to keep but the numbers."""
+    flat = all(
+        isinstance(array, ak.contents.NumpyArray) and array.data.ndim == 1 and not array.parameters
+        for array in arrays
+    )
+    return flat and len({array.data.dtype for array in arrays}) == 1
 
 
 def _read_span(

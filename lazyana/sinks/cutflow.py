@@ -224,8 +224,12 @@ def _sums(count: int, matrix: Any, slots: int) -> npt.NDArray[np.float64]:
     if matrix is None:
         return sums
     known = matrix.shape[1]
-    sums[1, :known] = matrix.sum(axis=0)
-    sums[2, :known] = np.square(matrix).sum(axis=0)
+    if known == 1:
+        sums[1, 0], sums[2, 0] = matrix.sum(), np.square(matrix).sum()
+    else:
+        # Several times faster than sums along the first axis.
+        sums[1, :known] = np.einsum("ij->j", matrix)
+        sums[2, :known] = np.einsum("ij,ij->j", matrix, matrix)
     sums[1:, known:] = sums[1:, :1]
     return sums
 

@@ -21,10 +21,12 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lazyana as la
 from lazyana.data.partitions import Partition, span_of
-from lazyana.data.reading import read_branches
+from lazyana.data.reading import joined, read_branches
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
 from lazyana.reader import ttree
@@ -401,3 +403,21 @@ def test_workers_read_remotely(
     for name in ("DY", "TT"):
         assert np.array_equal(result.value[name, ...].view(flow=True), undisturbed[0])
     assert result.report.warnings == ()
+
+
+# ------------------------------------------------------------------------ several files as one
+
+
+@pytest.mark.parametrize("nested", [0, 1, 2])
+@given(data=st.data())
+def test_joined_is_what_awkward_makes(nested: int, data: st.DataObject) -> None:
+    element: Any = st.integers(0, 99)
+    first: Any = 5
+    for _ in range(nested):
+        element, first = st.lists(element, max_size=3), [first]
+    parts = data.draw(st.lists(st.lists(element, max_size=4), min_size=1, max_size=4))
+    # Not from their first number on, as a cut through a basket leaves them.
+    arrays = [ak.values_astype(ak.Array([first, *part]), "int32")[1:] for part in parts]
+    found = ak.Array(joined([ak.to_layout(array) for array in arrays]))
+    assert found.to_list() == [item for part in parts for item in part]
+    assert found.type == ak.concatenate(arrays).type
