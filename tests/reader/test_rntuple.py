@@ -125,6 +125,19 @@ def test_files_of_roots_importer(start: int, stop: int, real_data: Path) -> None
     assert not told
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 500), (149, 151), (200, 437)])
+def test_written_by_root(start: int, stop: int, root_files: Path) -> None:
+    path = root_files / "ntuple.root"
+    info, layout = note_file(str(path), "Events")
+    assert info.clusters == (0, 150, 300, 450, 500)
+    found, by_uproot = read(span_of(info, start, stop, ()), layout.branches)
+    assert set(found) == {"run", "MET_pt", "good", "Muon_pt"}
+    assert by_uproot == set()
+    with uproot.open(path) as file:
+        for name, array in found.items():
+            assert equal(array, file["Events"][name].array(entry_start=start, entry_stop=stop))
+
+
 def test_lists_are_compact(noted: tuple[FileInfo, Layout]) -> None:
     found, _ = read(span_of(noted[0], 3, 17, ()), ["list_int32", "nested"])
     for layout in (found["list_int32"], found["nested"], found["nested"].content):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -229,17 +226,6 @@ def test_every_branch_of_real_files(
 
 
 # ------------------------------------------------------------------------- files of ROOT's own
-
-
-@pytest.fixture(scope="session")
-def root_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of files written by ROOT."""
-    if importlib.util.find_spec("ROOT") is None:
-        pytest.skip("ROOT is not installed (pip install --pre root)")
-    folder: Path = tmp_path_factory.mktemp("root_files")
-    script = Path(__file__).with_name("write_with_root.py")
-    subprocess.run([sys.executable, "-W", "ignore", script, folder], check=True, timeout=300)
-    return folder
 
 
 LEFT = {"fixed", "packed", "half", "nested", "text"}
