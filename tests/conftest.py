@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +48,28 @@ def toy_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     directory = tmp_path_factory.mktemp("toy_files")
     return write_sample(directory, events=600, files=2, luminosity=0.05, cluster_events=100)
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Any]:
+    """Compute in this thread, in several partitions a file."""
+
+    import lazyana as la
+
+    def compute(outputs: Any, **options: Any) -> Any:
+        return la.compute(outputs, **{"executor": "sync", "partition_size": 70, **options})
+
+    return compute
+
+
+@pytest.fixture(scope="session")
+def value(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Values of a lazy column for all events of a frame, in order, without its weights."""
+
+    import awkward as ak
+
+    def values(frame: Any, expression: Any, variation: str = "nominal") -> Any:
+        table = run(frame.columns({"x": expression})).value
+        return ak.concatenate([table.to_awkward(name, variation).x for name in frame.datasets])
+
+    return values

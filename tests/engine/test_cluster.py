@@ -227,7 +227,8 @@ def test_a_failure_arrives_and_the_rest_is_cancelled(
 
 def test_a_missing_file_arrives_as_such(client: Client, job: Job) -> None:
     work = job.works[0]
-    gone = replace(work.partitions[1], url="/nowhere/gone.root")
+    (span,) = work.partitions[1].spans
+    gone = replace(work.partitions[1], spans=(replace(span, urls=("/nowhere/gone.root",)),))
     broken = replace(work, partitions=(work.partitions[0], gone))
     with pytest.raises(FileError, match=r"/nowhere/gone\.root"):
         Distributed(client).run(replace(job, works=(broken,), token="b1"), Silent())

@@ -67,27 +67,6 @@ def dy(toy_files: dict[str, Any]) -> la.Events:
 
 
 @pytest.fixture(scope="session")
-def run() -> Callable[..., la.Result]:
-    """Compute in this thread, in several partitions a file."""
-
-    def compute(outputs: Any, **options: Any) -> la.Result:
-        return la.compute(outputs, **{"executor": "sync", "partition_size": 70, **options})
-
-    return compute
-
-
-@pytest.fixture(scope="session")
-def value(run: Callable[..., la.Result]) -> Callable[..., ak.Array]:
-    """Values of a lazy column for all events of a frame, in order, without its weights."""
-
-    def values(frame: la.Events, expression: Any, variation: str = "nominal") -> ak.Array:
-        table = run(frame.columns({"x": expression})).value
-        return ak.concatenate([table.to_awkward(name, variation).x for name in frame.datasets])
-
-    return values
-
-
-@pytest.fixture(scope="session")
 def filled() -> Callable[..., hist.Hist[Any]]:
     """A histogram filled by `hist` itself: values and weight an event, jagged values too."""
 
