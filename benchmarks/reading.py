@@ -6,14 +6,16 @@ after the other in one thread, and every way makes the same NanoEvents columns:
 - ``lazyana``: what a task of ours does: one vectored read, decompression, NanoEvents;
 - ``coffea``: `NanoEventsFactory.from_root(mode="virtual")` for each partition, as coffea's Runner
   does for each chunk, and its columns read;
-- ``dask-awkward``: the tasks of an optimised `NanoEventsFactory.from_root(mode="dask")` graph, on
-  the synchronous scheduler, optimisation not counted;
+- ``dask-awkward``: the tasks of an optimised `uproot.dask` graph of these branches, on the
+  synchronous scheduler, optimisation not counted; they make no NanoEvents;
 - ``cramjam``: only reading the same bytes and decompressing them.
 
 All in turns in one run; printed are medians, what they are to lazyana, and the peak of memory that
 one partition needs (as Python's tracemalloc sees it).
 
-RESULTS
+On a shared server with two cores, for zstd, 811 branches, 8 partitions of 100 000 events and
+51.5 MB read, while the test suite ran beside it, in seconds: lazyana 0.65, cramjam alone 0.44
+(lazyana takes 1.5 times as long), coffea 10.1 (17 times), dask-awkward 12.9 (22 times).
 
 Run ``python benchmarks/reading.py --help`` for options.
 """
@@ -146,17 +148,15 @@ def by_coffea(case: Case) -> Any:
 
 
 def by_dask_awkward(case: Case) -> Callable[[Case], Any]:
-    """The tasks of an optimised graph."""
-    events = NanoEventsFactory.from_root(
-        case.steps, schemaclass=NanoAODSchema, mode="dask"
-    ).events()
-    (optimised,) = dask.optimize(columns(events))
+    """The tasks of an optimised graph, one after the other."""
+    events = uproot.dask(case.steps)[list(case.plan.branches)]
+    (optimised,) = dask.optimize(events)
+    tasks = optimised.to_delayed(optimize_graph=False)
 
     def run(case: Case) -> Any:
         del case
-        yield from zip(
-            *dask.compute(*optimised, scheduler="sync", optimize_graph=False), strict=True
-        )
+        for task in tasks:
+            yield task.compute(scheduler="sync", optimize_graph=False)
 
     return run
 
@@ -195,10 +195,9 @@ def timed(way: Callable[[Case], Any], case: Case) -> float:
 
 
 def peak(way: Callable[[Case], Any], case: Case) -> int:
-    """Bytes that a way holds at most."""
+    """Bytes that a way holds at most for the first partition."""
     tracemalloc.start()
-    for _ in way(case):
-        pass
+    next(iter(way(case)))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most
@@ -208,7 +207,7 @@ def check(case: Case) -> None:
     """Refuse to compare what is not the same."""
     for mine, other in zip(by_lazyana(case), by_coffea(case), strict=True):
         for one, two in zip(mine, other, strict=True):
-            if ak.to_list(one) != ak.to_list(two):
+            if not ak.array_equal(one, two, equal_nan=True, check_parameters=False):
                 sys.exit("lazyana and coffea read different numbers")
 
 
@@ -222,8 +221,6 @@ def measure(case: Case, repeat: int) -> dict[str, Any]:
         "lazyana, 2 threads": lambda case: by_lazyana(case, 2),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
-        timed(way, case)
     for _ in range(repeat):
         for name, way in ways.items():
             times[name].append(timed(way, case))

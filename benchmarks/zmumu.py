@@ -11,7 +11,9 @@ virtual arrays. Every bin is compared before anything is timed.
 - ``coffea``: the Runner, with the files' entries known to it from before;
 - ``nominal``: the same without any variation.
 
-RESULTS
+On a shared server with two cores, for 1.6 million events in 16 files of 661 branches, in thousand
+events a second: lazyana 82, coffea 25 with all variations (3.2 times as fast); 258 and 58 for
+nominal alone (4.4 times); the first run, which inspects all files, is 1.7 times as fast.
 
 Run ``python benchmarks/zmumu.py --help`` for options.
 """

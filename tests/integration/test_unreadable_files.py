@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import awkward as ak
 import pytest
 
 import lazyana as la
@@ -125,6 +126,10 @@ def folder(whole: Path) -> Iterator[Path]:
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions of POSIX systems")
 @pytest.mark.parametrize("locked", ["closed/b.root", "closed"])
 def test_no_permission(folder: Path, locked: str) -> None:
+    places = (Path(module.__file__).resolve() for module in (ak, la))
+    closed = [way for place in places for way in place.parents if not way.stat().st_mode & 0o001]
+    if os.getuid() == 0 and closed:
+        pytest.skip(f"another user than root cannot run this Python: {closed[0]} is closed to it")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder), locked],
         capture_output=True,
