@@ -22,8 +22,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lazyana.errors import FileError, OutputExistsError
-from lazyana.reader.records import replacing
+from lazyana.errors import FileError
+from lazyana.reader.records import written_whole
 
 FORMAT = "lazyana-catalog"
 VERSION = 1
@@ -81,24 +81,14 @@ def write(
     if target.is_dir():
         msg = f"{target} is a folder: give the name of a file."
         raise FileError(msg)
-    if target.exists() and not overwrite:
-        msg = f"{target} exists already. Save with overwrite=True or under another name."
-        raise OutputExistsError(msg)
     text = json.dumps({"format": FORMAT, "version": VERSION, **header}, indent=1)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
-            with zipfile.ZipFile(temporary, "x") as archive:
-                archive.writestr(_HEADER, text, zipfile.ZIP_DEFLATED)
-                for name, content in members:
-                    archive.writestr(name, content)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        msg = f"Cannot write {target}: {error.strerror or error}. Save it somewhere else."
-        raise FileError(msg) from error
+    with (
+        written_whole(target, overwrite=overwrite) as temporary,
+        zipfile.ZipFile(temporary, "x") as archive,
+    ):
+        archive.writestr(_HEADER, text, zipfile.ZIP_DEFLATED)
+        for name, content in members:
+            archive.writestr(name, content)
     return target
 
 

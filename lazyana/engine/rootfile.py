@@ -18,8 +18,8 @@ import uproot
 from uproot.writing import identify
 
 from lazyana.engine.codecs import exact_edges
-from lazyana.engine.storage import written_whole
 from lazyana.errors import InputError, InputTypeError, did_you_mean
+from lazyana.reader.records import written_whole
 
 Floats = npt.NDArray[np.float64]
 KeyFormat = str | Callable[..., str]

@@ -9,72 +9,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
 from lazyana.engine.codecs import Reader, Writer, kind_of
 from lazyana.engine.nesting import Nesting
-from lazyana.errors import FileError, InputTypeError, LazyanaError, OutputExistsError
+from lazyana.errors import FileError, InputTypeError, LazyanaError
+from lazyana.reader.records import written_whole
 
 FORMAT = "lazyana-result"
 VERSION = 1
 HEADER = "result.json"
 #: Fast and small enough: histograms are mostly zeros or noise.
 _COMPRESS_LEVEL = 3
-
-
-@contextmanager
-def written_whole(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` when the block ends well, and vanishes otherwise.
-
-    Parameters
-    ----------
-    path
-        The file to be. Missing parent directories are made.
-    overwrite
-        Replace an existing file.
-
-    Raises
-    ------
-    OutputExistsError
-        Where `path` exists and `overwrite` is not set.
-    FileError
-        Where the file cannot be written.
-    """
-    target = Path(path).absolute()
-    _refuse(target, overwrite)
-    # In the same directory: only within one file system is a rename atomic.
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        _refuse(target, overwrite)
-        temporary.replace(target)
-    except LazyanaError:
-        raise
-    except OSError as error:
-        msg = f"Cannot write {target}: {error.strerror or error}. Save it somewhere else."
-        raise FileError(msg) from error
-    finally:
-        with suppress(OSError):  # e.g. it was never made
-            temporary.unlink()
-
-
-def _refuse(target: Path, overwrite: bool) -> None:
-    if target.is_dir():
-        msg = f"{target} is a directory; give the name of a file."
-        raise FileError(msg)
-    if target.exists() and not overwrite:
-        msg = f"{target} exists already. Save with overwrite=True or under another name."
-        raise OutputExistsError(msg)
 
 
 class _Archive(zipfile.ZipFile):

@@ -7,6 +7,7 @@ size and CRC-32 of each blob) and the blobs one after the other. Records may fol
 from __future__ import annotations
 
 import json
+import os
 import struct
 import uuid
 import zlib
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from lazyana.errors import FileError, LazyanaError, OutputExistsError
 
 T = TypeVar("T")
 
@@ -209,6 +212,49 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it has got its name, or was never made
             temporary.unlink()
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path that becomes `path` when the block ends well, and vanishes otherwise.
+
+    Parameters
+    ----------
+    path
+        The file to be. Missing parent directories are made.
+    overwrite
+        Replace an existing file.
+
+    Raises
+    ------
+    OutputExistsError
+        Where `path` exists and `overwrite` is not set.
+    FileError
+        Where the file cannot be written.
+    """
+    target = Path(path).absolute()
+    _refuse(target, overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            _refuse(target, overwrite)
+    except LazyanaError:
+        raise
+    except OSError as error:
+        msg = f"Cannot write {target}: {error.strerror or error}. Save it somewhere else."
+        raise FileError(msg) from error
+
+
+def _refuse(target: Path, overwrite: bool) -> None:
+    if target.is_dir():
+        msg = f"{target} is a directory; give the name of a file."
+        raise FileError(msg)
+    if target.exists() and not overwrite:
+        msg = f"{target} exists already. Save with overwrite=True or under another name."
+        raise OutputExistsError(msg)
 
 
 def _check(found: bytes, check: int) -> None:
