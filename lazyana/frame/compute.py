@@ -403,7 +403,7 @@ def explain(
         As for `compute`.
     stage
         List the steps of the program at this stage: ``"recorded"``, ``"shared"``, ``"pruned"``,
-        ``"varied"`` or ``"released"``. None: no list.
+        ``"varied"``, ``"fused"`` or ``"released"``. None: no list.
     partition_size
         As for `compute`.
 

@@ -12,12 +12,14 @@ import dask_awkward as dak
 from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import InputError, did_you_mean
 from lazyana.plan import passes
+from lazyana.plan.direct import direct
+from lazyana.plan.fuse import fuse
 from lazyana.plan.lower import lower
 from lazyana.plan.needs import check_files
 from lazyana.plan.program import PLACE, Program, Ref, Shift, Step, nominal_booking
 from lazyana.plan.steps import Fill
 
-STAGES = ("recorded", "shared", "pruned", "varied", "released")
+STAGES = ("recorded", "shared", "pruned", "varied", "fused", "released")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +129,8 @@ def stages(
     Returns
     -------
     dict
-        Keys ``"recorded"``, ``"shared"``, ``"pruned"``, ``"varied"`` and ``"released"``; the last
-        is what runs.
+        Keys ``"recorded"``, ``"shared"``, ``"pruned"``, ``"varied"``, ``"fused"`` and
+        ``"released"``; the last is what runs.
 
     Raises
     ------
@@ -139,12 +141,14 @@ def stages(
     pruned = passes.prune(shared, blueprint)
     check_files(pruned, blueprint, names)
     varied = passes.share(passes.vary(pruned))
+    fused = fuse(varied)
     return {
         "recorded": program,
         "shared": shared,
         "pruned": pruned,
         "varied": varied,
-        "released": passes.release(varied),
+        "fused": fused,
+        "released": passes.release(direct(fused)),
     }
 
 

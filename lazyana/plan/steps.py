@@ -28,15 +28,52 @@ class SelectEvents:
 
     def __call__(self, column: ak.Array, mask: ak.Array) -> ak.Array:
         """The column, shape ``(selected events, ...)``."""
-        if mask.layout.is_option or mask.layout.is_indexed:
-            mask = ak.fill_none(mask, False)
-        if ak.backend(column) != "typetracer" and len(mask) != len(column):
-            msg = (
-                f"The mask of filter {self.cut!r} has {len(mask)} entries for {len(column)} "
-                "events: it must come from the frame it filters."
-            )
-            raise RunError(msg)
-        return column[mask]
+        check_length(self.cut, mask, column)
+        return column[_filled(mask)]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The numbers of the events that a mask keeps."""
+
+    def __call__(self, mask: ak.Array) -> ak.Array:
+        """Positions among the events, int64, shape ``(selected events,)``."""
+        mask = _filled(mask)
+        return ak.local_index(mask, axis=0)[mask]
+
+
+@dataclass(frozen=True)
+class TakeEvents:
+    """Keep the events of some numbers: what several cuts leave.
+
+    Attributes
+    ----------
+    cut
+        Name of the first of these cuts, for messages.
+    """
+
+    cut: str
+
+    def __call__(self, column: ak.Array, rows: ak.Array, mask: ak.Array) -> ak.Array:
+        """The column, shape ``(selected events, ...)``.
+
+        Parameters
+        ----------
+        column
+            Shape ``(events, ...)``.
+        rows
+            The numbers of the events to keep.
+        mask
+            The mask of the first cut, for its length.
+        """
+        check_length(self.cut, mask, column)
+        taken = column[rows]
+        if not isinstance(taken.layout, ak.contents.ListArray):
+            return taken
+        # Lists one after the other: otherwise every operation puts them so for itself.
+        return ak.Array(
+            taken.layout.to_ListOffsetArray64(True), behavior=taken.behavior, attrs=taken.attrs
+        )
 
 
 @dataclass(frozen=True)
@@ -80,6 +117,22 @@ class Fill:
         return self.sink.fill(place, *columns)
 
 
+def check_length(cut: str, mask: ak.Array, column: ak.Array) -> None:
+    """Refuse a mask that is not of the events of a column.
+
+    Raises
+    ------
+    RunError
+        Naming the cut.
+    """
+    if ak.backend(column) != "typetracer" and len(mask) != len(column):
+        msg = (
+            f"The mask of filter {cut!r} has {len(mask)} entries for {len(column)} "
+            "events: it must come from the frame it filters."
+        )
+        raise RunError(msg)
+
+
 def is_opaque(function: Any) -> bool:
     """Whether a function takes all the data of its arguments and makes no array of them."""
     return isinstance(function, Fill | WeightMatrix | CategoryMasks)
@@ -95,6 +148,13 @@ def in_variation(step: Step, variation: str) -> Step:
         lean, kept = function.in_variation(variation, columns)
         return Step(step.key, lean, (place, like, *kept), step.kwargs)
     return step
+
+
+def _filled(mask: ak.Array) -> ak.Array:
+    """The mask without missing values: what is not known does not pass."""
+    if mask.layout.is_option or mask.layout.is_indexed:
+        return ak.fill_none(mask, False)
+    return mask
 
 
 def _nominal_weight(column: Any) -> Any:

@@ -1,0 +1,154 @@
+"""The pass that has numpy do the arithmetic of plain columns, without the way through awkward.
+
+awkward finds out for every operation how its arguments are nested, what methods they have and how
+they fit together, about a millisecond, which is more than the arithmetic takes. For numbers and
+lists of numbers of one shape there is nothing to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from lazyana.plan.program import Program
+
+_SCALARS = (bool, int, float, np.number, np.bool_)
+# Parameters that say nothing of how an array behaves.
+_DESCRIPTIONS = frozenset({"__doc__", "typename"})
+
+
+def direct(program: Program) -> Program:
+    """Call numpy's functions directly where their arguments allow it."""
+    return program.replace(
+        steps=tuple(
+            replace(step, function=Elementwise(step.function))
+            if isinstance(step.function, np.ufunc) and step.function.nout == 1 and not step.kwargs
+            else step
+            for step in program.steps
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """A function of numpy that works value by value.
+
+    Attributes
+    ----------
+    function
+        It, with one result.
+    """
+
+    function: np.ufunc
+
+    def __call__(self, *args: Any) -> Any:
+        """What the function gives for arrays, as awkward would have it."""
+        parts = _Parts()
+        if all(map(parts.take, args)) and parts.arrays:
+            return parts.wrapped(self.function)
+        return self.function(*args)
+
+
+class _Parts:
+    """The flat values of some arguments, and how they are nested."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self.arrays: list[ak.Array] = []
+        self._nests: list[list[Any]] = []
+        self._length = 0
+
+    def take(self, arg: Any) -> bool:
+        """Take an argument in; False where awkward has to look at it."""
+        if isinstance(arg, _SCALARS):
+            self.values.append(arg)
+            return True
+        if not isinstance(arg, ak.Array) or "__named_axis__" in arg.attrs:
+            return False
+        values, nest = _opened(arg.layout)
+        if values is None:
+            return False
+        if self.arrays:
+            first = self.arrays[0]
+            if not _same_nest(nest, self._nests[0]) or len(values) != self._length:
+                return False
+            if arg.behavior is not first.behavior and arg.behavior != first.behavior:
+                return False
+        self._length = len(values)
+        self._nests.append(nest)
+        self.arrays.append(arg)
+        self.values.append(values)
+        return True
+
+    def wrapped(self, function: np.ufunc) -> ak.Array:
+        """The result of a function of the values, nested as the arguments are."""
+        with np.errstate(all="ignore"):
+            layout: Any = function(*self.values)
+        for level in zip(*self._nests, strict=True):
+            parameters = _common(level)
+            if level[0].is_list:
+                layout = ak.contents.ListOffsetArray(
+                    level[0].offsets, layout, parameters=parameters
+                )
+            else:
+                layout = ak.contents.NumpyArray(layout, parameters=parameters)
+        attrs: dict[str, Any] = {}
+        for array in self.arrays:
+            attrs.update(array.attrs)
+        return ak.Array(layout, behavior=self.arrays[0].behavior, attrs=attrs or None)
+
+
+def _opened(layout: Any) -> tuple[npt.NDArray[Any] | None, list[Any]]:
+    """The flat values of a layout and the layouts it is nested of, the innermost first.
+
+    No values are given where they are not all there one after the other, or are more than numbers.
+    """
+    nest: list[Any] = []
+    length = layout.length
+    while isinstance(layout, ak.contents.ListOffsetArray):
+        offsets = layout.offsets.data
+        if type(offsets) is not np.ndarray or offsets.dtype != np.int64 or offsets[0] != 0:
+            return None, nest
+        if not _is_plain(layout.parameters) or offsets[length] != offsets[-1]:
+            return None, nest
+        length = int(offsets[-1])
+        nest.insert(0, layout)
+        layout = layout.content
+    index = None
+    if type(layout) is ak.contents.IndexedArray and _is_plain(layout.parameters):
+        index, layout = layout.index.data, layout.content
+    if not isinstance(layout, ak.contents.NumpyArray) or not _is_plain(layout.parameters):
+        return None, nest
+    values = layout.data
+    if type(values) is not np.ndarray or values.ndim != 1:
+        return None, nest
+    nest.insert(0, layout)
+    return (values[:length] if index is None else values[index[:length]]), nest
+
+
+def _same_nest(one: list[Any], other: list[Any]) -> bool:
+    """Whether two columns have the same lists."""
+    return len(one) == len(other) and all(
+        mine.offsets is its.offsets or np.array_equal(mine.offsets.data, its.offsets.data)
+        for mine, its in zip(one[1:], other[1:], strict=True)
+    )
+
+
+def _is_plain(parameters: Iterable[str]) -> bool:
+    """Whether parameters of a layout are mere descriptions."""
+    return _DESCRIPTIONS.issuperset(parameters)
+
+
+def _common(layouts: Sequence[Any]) -> Mapping[str, Any] | None:
+    """The parameters that layouts agree on."""
+    first, *others = (layout.parameters for layout in layouts)
+    return {
+        name: value
+        for name, value in first.items()
+        if all(other.get(name) == value for other in others)
+    } or None
