@@ -76,36 +76,94 @@ def plain(column: Any, missing: bool | float, dtype: Any) -> npt.NDArray[Any]:
     array
         Shape ``(events,)``.
     """
-    if isinstance(column, ak.Array) and not column.layout.is_numpy:
-        # To the final type first: None cannot become NaN among integers or truth values.
-        column = ak.fill_none(ak.values_astype(column, dtype), missing)
-    return np.asarray(ak.to_numpy(column), dtype=dtype)
+    layout = column.layout if isinstance(column, ak.Array) else None
+    if layout is None or not (layout.is_option or layout.is_indexed):
+        return _flat(column if layout is None else layout, dtype)
+    # Much faster than ak.fill_none, which makes a union of the values and what is missing.
+    values = _flat(layout.project(), dtype)
+    if not layout.is_option:
+        return values
+    result = np.full(layout.length, missing, dtype=dtype)
+    result[np.asarray(layout.mask_as_bool(valid_when=True))] = values
+    return result
+
+
+def _flat(values: Any, dtype: Any) -> npt.NDArray[Any]:
+    """Values without None, as a numpy array."""
+    data = getattr(values, "data", None) if getattr(values, "is_numpy", False) else None
+    return np.asarray(data if isinstance(data, np.ndarray) else ak.to_numpy(values), dtype=dtype)
 
 
 @dataclass(frozen=True)
 class Membership:
-    """Which categories each event is in, as compressed rows.
+    """Which categories each event is in.
+
+    The *kind* of an event is the set of categories it is in. There are usually few kinds, however
+    many categories there are and however much they overlap.
 
     Attributes
     ----------
-    offsets
-        Shape ``(events + 1,)``, int64; the categories of event ``i`` are
-        ``index[offsets[i]:offsets[i + 1]]``, in increasing order.
-    index
-        Shape ``(memberships,)``, int32 positions in the list of category names.
+    kind
+        Shape ``(events,)``, int64: number of the kind of each event.
+    sets
+        Shape ``(kinds, categories)``, bool: which categories each kind is in.
     """
 
-    offsets: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.int64]
+    sets: npt.NDArray[np.bool_]
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return len(self.kind)
 
     @classmethod
     def from_masks(cls, masks: Sequence[npt.NDArray[np.bool_]]) -> Membership:
-        """Membership of categories given as one boolean mask, shape ``(events,)``, each."""
-        matrix = np.stack(masks, axis=1)
-        category = np.nonzero(matrix)[1]
-        offsets = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
-        np.cumsum(matrix.sum(axis=1), out=offsets[1:])
-        return cls(offsets, category.astype(np.int32))
+        """Membership of categories given as one boolean mask, shape ``(events,)``, each.
+
+        No two kinds are in the same categories, and each has an event. They are numbered in the
+        order of their rows in `sets`.
+        """
+        kind, kinds = _kinds(masks)
+        # Any event of a kind tells which categories the kind is in.
+        example = np.zeros(kinds, dtype=np.int64)
+        example[kind] = np.arange(len(kind))
+        return cls(kind, np.stack([mask[example] for mask in masks], axis=1))
+
+
+def _kinds(masks: Sequence[npt.NDArray[np.bool_]]) -> tuple[npt.NDArray[np.int64], int]:
+    """Number of the kind of each event, shape ``(events,)``, and how many kinds there are.
+
+    An event's masks are the digits of a binary number. Eight of them are put together in one byte
+    an event, for there is a pass over all events for each mask.
+    """
+    events = len(masks[0])
+    table = max(1 << 16, 2 * events)
+    kind, bound = np.zeros(events, dtype=np.int64), 1
+    for start in range(0, len(masks), 8):
+        group = masks[start : start + 8]
+        digits = group[0].astype(np.uint8)
+        for mask in group[1:]:
+            digits += digits
+            digits |= mask
+        size = 1 << len(group)
+        if bound * size > (table if bound <= table else 1 << 62):
+            kind, bound = _renumbered(kind, bound, table)
+        kind *= size
+        kind += digits
+        bound *= size
+    return _renumbered(kind, bound, table)
+
+
+def _renumbered(
+    numbers: npt.NDArray[np.int64], bound: int, table: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Numbers below `bound` replaced by 0, 1, ... in their order, and how many there are."""
+    if bound > table:  # a table of all possible numbers would be larger than the events
+        found, numbers = np.unique(numbers, return_inverse=True)
+        return numbers, len(found)
+    there = np.bincount(numbers, minlength=bound) > 0
+    return (np.cumsum(there) - 1)[numbers], int(np.count_nonzero(there))
 
 
 class Sink(Protocol):

@@ -191,7 +191,8 @@ class Columns:
         """
         empty = [ak.typetracer.length_zero_if_typetracer(column)[:0] for column in columns]
         weights = np.ones((0, 1 + len(self.weight_variations)))
-        membership = Membership(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+        none = np.zeros((0, len(self.categories)), dtype=np.bool_)
+        membership = Membership(np.zeros(0, dtype=np.int64), none)
         array = self._table("the columns", weights, membership, empty)[0]
         return self._arrow(array).schema
 
@@ -361,15 +362,14 @@ class Columns:
         self, where: str, membership: Membership | None, events: int
     ) -> npt.NDArray[np.bool_]:
         """Which events are in which of the saved categories, shape ``(events, categories)``."""
-        flags = np.zeros((events, len(self.categories)), dtype=np.bool_)
-        if self.categories:
-            if membership is None or len(membership.offsets) != events + 1:
-                known = "none" if membership is None else len(membership.offsets) - 1
-                msg = f"{where}: categories are known of {known} of {events} events."
-                raise RunError(msg)
-            event = np.repeat(np.arange(events), np.diff(membership.offsets))
-            flags[event, membership.index] = True
-        return flags[:, [self.categories.index(name) for name in self.saved_categories]]
+        if not self.categories:
+            return np.zeros((events, 0), dtype=np.bool_)
+        if membership is None or membership.events != events:
+            known = "none" if membership is None else membership.events
+            msg = f"{where}: categories are known of {known} of {events} events."
+            raise RunError(msg)
+        positions = [self.categories.index(name) for name in self.saved_categories]
+        return membership.sets[:, positions][membership.kind]
 
     def _arrow(self, array: ak.Array) -> pa.Table:
         table = ak.to_arrow_table(

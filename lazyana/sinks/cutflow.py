@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lazyana.errors import InputError, did_you_mean
 from lazyana.sinks.base import NOMINAL, Membership, Place, plain, total
+from lazyana.sinks.fill import Entries, Target, accumulate
 
 ALL_EVENTS = "all events"
 
@@ -102,7 +103,8 @@ class Stages:
         masks, weights = columns[: len(self.cuts)], columns[len(self.cuts) :]
         slots = 1 + (len(self.weight_variations) if place.variation == NOMINAL else 0)
         state = np.zeros((3, slots, len(self.stages)))
-        counts = [place.entries, *(int(plain(mask, False, np.bool_).sum()) for mask in masks)]
+        left = (np.count_nonzero(plain(mask, False, np.bool_)) for mask in masks)
+        counts = [place.entries, *(int(count) for count in left)]
         for stage, (count, matrix) in enumerate(zip(counts, weights, strict=True)):
             state[:, :, stage] = _sums(count, matrix, slots)
         if membership is not None:
@@ -142,12 +144,17 @@ class Stages:
         )
 
     def _fill_categories(self, state: Any, membership: Membership, matrix: Any, slots: int) -> None:
-        events = np.repeat(np.arange(len(membership.offsets) - 1), np.diff(membership.offsets))
+        events = membership.events
+        of_kind = np.bincount(membership.kind, minlength=len(membership.sets))
+        counts = of_kind @ membership.sets.astype(np.int64)
+        # A histogram of one bin, with all events in it.
+        entries = Entries(np.zeros(events, dtype=np.int64), None, events)
+        sums = accumulate(entries, matrix, membership, Target(1))[0]
         first = 1 + len(self.cuts)
-        for category in range(len(self.categories)):
-            chosen = events[membership.index == category]
-            rows = None if matrix is None else matrix[chosen]
-            state[:, :, first + category] = _sums(len(chosen), rows, slots)
+        for stage, (count, known) in enumerate(zip(counts, sums, strict=True), start=first):
+            state[0, :, stage] = count
+            state[1:, :, stage] = known[:, :1]
+            state[1:, : known.shape[1], stage] = known
 
 
 def unite_cutflows(cutflows: Sequence[Cutflow]) -> Cutflow:
@@ -224,13 +231,29 @@ def _sums(count: int, matrix: Any, slots: int) -> npt.NDArray[np.float64]:
     if matrix is None:
         return sums
     known = matrix.shape[1]
-    if known == 1:
-        sums[1, 0], sums[2, 0] = matrix.sum(), np.square(matrix).sum()
-    else:
-        # Several times faster than sums along the first axis.
-        sums[1, :known] = np.einsum("ij->j", matrix)
-        sums[2, :known] = np.einsum("ij,ij->j", matrix, matrix)
+    sums[1:, :known] = _column_sums(matrix)
     sums[1:, known:] = sums[1:, :1]
+    return sums
+
+
+def _column_sums(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sum of each column and of its squares, shape ``(2, columns)``.
+
+    Many events are taken for one long row, because sums of long rows are vector instructions; and
+    it is done block by block, so that squares are taken of what is still in the cache.
+    """
+    columns = matrix.shape[1]
+    together = 1 + 1024 // columns
+    sums = np.zeros((2, columns))
+    for start in range(0, len(matrix), 32 * together):
+        block = np.ascontiguousarray(matrix[start : start + 32 * together])
+        whole = len(block) - len(block) % together
+        rows, rest = block[:whole].reshape(-1, together * columns), block[whole:]
+        sums[0] += np.einsum("ij->j", rows).reshape(together, columns).sum(axis=0)
+        sums[1] += np.einsum("ij,ij->j", rows, rows).reshape(together, columns).sum(axis=0)
+        if len(rest):
+            sums[0] += rest.sum(axis=0)
+            sums[1] += np.square(rest).sum(axis=0)
     return sums
 
 

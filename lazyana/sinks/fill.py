@@ -1,14 +1,19 @@
 """Add the weights of entries to bins: all categories and weight variations in one pass.
 
-An *entry* is one value of a histogram: an event, or one object of an event. There are three ways to
-do the additions. They do the same ones in the same order, so the sums agree to the last bit:
+An *entry* is one value of a histogram: an event, or one object of an event. However many categories
+its event is in, it is added once: to the sums of the *kind* of its event (see `Membership`), and
+the sums of the kinds are then added up to those of the categories. Only where there are more kinds
+than pays, an entry is added once for each of its categories.
+
+There are three ways to do the additions. They do them in the same order, so the sums agree to the
+last bit:
 
 ======================  ======================================  ============================
 way                     used for                                cost of the first call
 ======================  ======================================  ============================
 `numpy.bincount`        one slot: shape variations, counts      none
 `scipy.sparse` product  several slots, little work so far       none
-numba kernel            after `PATIENCE` additions              1-3 s in each process
+numba kernel            several slots, after `PATIENCE`         1-3 s in each process
 ======================  ======================================  ============================
 
 The numba kernel is two to five times as fast as the sparse product, but numba needs more than a
@@ -20,9 +25,11 @@ loop of `hist.Hist.fill`.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,7 +43,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Kernel: TypeAlias = Callable[..., None]
 
 PATIENCE = 500_000_000
-"""Additions (memberships x slots) a process does before it starts numba, about a second of work."""
+"""Additions (times slots) a process does before it starts numba: one or two seconds of work."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +72,40 @@ class Target:
 
     Attributes
     ----------
-    bins, rows
-        Number of bins and of categories that are kept.
-    row_of
-        Shape ``(categories of the membership,)``: row of each category, -1 for those left out.
+    bins
+        Number of bins.
+    categories
+        Positions of the categories that are kept among those of the membership; None keeps all.
     """
 
     bins: int
-    rows: int
-    row_of: Integers
+    categories: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Additions:
+    """Entries that are added to one cell each.
+
+    Attributes
+    ----------
+    cell
+        Shape ``(entries,)``, int64: the cell of each entry.
+    event
+        Shape ``(entries,)``, increasing: the event of each entry; None where entry ``i`` is event
+        ``i``.
+    weights
+        Shape ``(events, slots)``; None counts entries, in one slot.
+    cells
+        Number of cells.
+    """
+
+    cell: Integers
+    event: Integers | None
+    weights: Floats | None
+    cells: int
+
+
+Way: TypeAlias = Callable[[Additions], Floats]
 
 
 def accumulate(
@@ -81,7 +113,7 @@ def accumulate(
 ) -> Floats:
     """Sum of weights and of squared weights in each bin, for each category and weight variation.
 
-    Entries are added one after the other, in the order given, whichever way the additions are done.
+    The additions and their order follow from the arguments alone.
 
     Parameters
     ----------
@@ -90,161 +122,193 @@ def accumulate(
     weights
         Shape ``(events, slots)``; None counts entries, in one slot.
     membership
-        Categories of each event; None puts every event into row 0.
+        Categories of each event; None puts every event into one category.
     target
-        Bins and rows to add to.
+        Bins and categories to add to.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(bins, rows, 2, slots)``: ``[:, :, 0]`` sums, ``[:, :, 1]`` sums of squares.
+        Shape ``(bins, categories, 2, slots)``: ``[:, :, 0]`` sums, ``[:, :, 1]`` sums of squares.
     """
-    slots = 1 if weights is None else weights.shape[1]
-    if weights is None or (slots == 1 and membership is None):
-        return by_bincount(entries, weights, membership, target)
-    kernel = _compiled.after(_additions(entries, membership) * slots)
-    if kernel is not None:
-        return by_kernel(kernel, entries, weights, membership, target)
-    slow = by_bincount if slots == 1 else by_sparse
-    return slow(entries, weights, membership, target)
-
-
-def _additions(entries: Entries, membership: Membership | None) -> int:
-    """Rough number of (entry, category) pairs."""
-    if membership is None:
-        return len(entries.bins)
-    return len(entries.bins) * len(membership.index) // max(entries.events, 1)
-
-
-def _cells(
-    entries: Entries, membership: Membership | None, target: Target
-) -> tuple[Integers, Integers]:
-    """Cell (``bin * rows + row``) and event of each addition, both of shape ``(additions,)``."""
     bins, event = entries.bins, entries.event
+    if bins.min(initial=0) < 0:
+        bins, event = _chosen(bins >= 0, bins, event)
     if membership is None:
-        cell = bins * target.rows
-        owner = np.arange(len(bins)) if event is None else event
-    else:
-        counts = np.diff(membership.offsets)
-        if event is None:
-            row = target.row_of[membership.index]
-            owner = np.repeat(np.arange(len(bins)), counts)
-            entry = owner
-        else:
-            counts = counts[event]
-            starts = np.cumsum(counts) - counts
-            entry = np.repeat(np.arange(len(bins)), counts)
-            jump = np.repeat(membership.offsets[event] - starts, counts)
-            row = target.row_of[membership.index[np.arange(len(entry)) + jump]]
-            owner = event[entry]
-        cell = bins[entry] * target.rows + row
-        cell[row < 0] = -1
-    keep = cell >= 0
-    if keep.all():
-        return cell, owner
-    return cell[keep], owner[keep]
+        additions = Additions(bins, event, weights, target.bins)
+        return _way(weights, len(bins))(additions)[:, np.newaxis]
+    kind, sets = _kept_kinds(membership, target.categories)
+    if event is not None:
+        kind = kind[event]
+    if kind.min(initial=0) < 0:
+        kept = kind >= 0
+        bins, event = _chosen(kept, bins, event)
+        kind = kind[kept]
+    additions = Additions(bins, event, weights, target.bins)
+    if by_kind_pays(len(sets), target.bins, len(bins)):
+        return by_kind(additions, kind, sets)
+    return by_pair(additions, kind, sets)
 
 
-def by_bincount(
-    entries: Entries, weights: Floats | None, membership: Membership | None, target: Target
-) -> Floats:
-    """`accumulate` for one slot."""
-    cell, owner = _cells(entries, membership, target)
-    out = np.empty((target.bins, target.rows, 2, 1))
-    size = target.bins * target.rows
-    if weights is None:
-        counts = np.bincount(cell, minlength=size).reshape(target.bins, target.rows)
-        out[:, :, 0, 0] = counts
-        out[:, :, 1, 0] = counts
+def by_kind_pays(kinds: int, bins: int, entries: int) -> bool:
+    """Whether to add entries to the sums of kinds, rather than to those of each category.
+
+    The sums of the kinds are added up once for each category, as many entries would be otherwise.
+    Two numbers a bin, sum and squares: so the sums of the kinds take no more memory than weights
+    of as many events as there are entries, and adding them up takes less time than it saves.
+    Numbers of the partition alone decide, so that all machines do the same additions. The number
+    of slots does not: a weight is added up in the same way with and without its variations.
+    """
+    return 2 * kinds * bins <= entries
+
+
+def by_kind(additions: Additions, kind: Integers, sets: npt.NDArray[np.bool_]) -> Floats:
+    """`accumulate`, adding each entry once.
+
+    Parameters
+    ----------
+    additions
+        The entries, with bins for cells.
+    kind
+        Shape ``(entries,)``: kind of the event of each entry.
+    sets
+        Shape ``(kinds, categories)``: which categories each kind is in.
+    """
+    bins, categories = additions.cells, sets.shape[1]
+    # What the events of one kind touch is close together.
+    cell = kind * bins + additions.cell
+    way = _way(additions.weights, len(cell))
+    cells = way(replace(additions, cell=cell, cells=len(sets) * bins))
+    table = cells.reshape(len(sets), bins * math.prod(cells.shape[1:]))
+    sums = scipy.sparse.csr_array(sets.T, dtype=np.float64) @ table
+    return np.ascontiguousarray(sums.reshape(categories, bins, *cells.shape[1:]).swapaxes(0, 1))
+
+
+def by_pair(additions: Additions, kind: Integers, sets: npt.NDArray[np.bool_]) -> Floats:
+    """`accumulate`, adding each entry once for each of its categories; parameters as `by_kind`.
+
+    One pass, not one for each category: large weight matrices are read from memory only once.
+    """
+    bins, event, categories = additions.cells, additions.event, sets.shape[1]
+    entry, category = np.divmod(np.flatnonzero(sets[kind]), categories)
+    cell = additions.cell[entry] * categories + category
+    event = entry if event is None else event[entry]
+    way = _way(additions.weights, len(cell))
+    cells = way(replace(additions, cell=cell, event=event, cells=bins * categories))
+    return cells.reshape(bins, categories, *cells.shape[1:])
+
+
+def _chosen(
+    mask: npt.NDArray[np.bool_], bins: Integers, event: Integers | None
+) -> tuple[Integers, Integers]:
+    """Bin and event of the entries where the mask holds."""
+    index = np.flatnonzero(mask)
+    return bins[index], index if event is None else event[index]
+
+
+def _kept_kinds(
+    membership: Membership, categories: tuple[int, ...] | None
+) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    """Kinds of events as far as some categories can tell them apart.
+
+    Returns
+    -------
+    kind
+        Shape ``(events,)``, -1 for events in none of the categories.
+    sets
+        Shape ``(kinds, categories kept)``; no kind is in no category.
+    """
+    sets = membership.sets
+    number: Integers | None = None
+    if categories is not None and categories != tuple(range(sets.shape[1])):
+        merged = Membership.from_masks([sets[:, category] for category in categories])
+        number, sets = merged.kind, merged.sets
+    some = sets.any(axis=1)
+    if not some.all():
+        found = np.where(some, np.cumsum(some) - 1, -1)
+        number = found if number is None else found[number]
+        sets = sets[some]
+    return membership.kind if number is None else number[membership.kind], sets
+
+
+def _way(weights: Floats | None, additions: int) -> Way:
+    """How to add that many entries.
+
+    It gives the sums of weights and of squared weights in each cell, shape ``(cells, 2, slots)``.
+    Whichever it is, entries are added one after the other, in the order given.
+    """
+    if weights is None or weights.shape[1] == 1:
+        return by_bincount
+    kernel = _compiled.after(additions * weights.shape[1])
+    if kernel is None:
+        return partial(by_sparse, squares=weights * weights)
+    return partial(by_kernel, kernel)
+
+
+def by_bincount(additions: Additions) -> Floats:
+    """Add the weights of one slot, or count."""
+    cell, cells = additions.cell, additions.cells
+    out = np.empty((cells, 2, 1))
+    if additions.weights is None:
+        out[:] = np.bincount(cell, minlength=cells)[:, np.newaxis, np.newaxis]
         return out
-    weight = weights[owner, 0]
-    out[:, :, 0, 0] = np.bincount(cell, weight, minlength=size).reshape(target.bins, target.rows)
-    out[:, :, 1, 0] = np.bincount(cell, weight * weight, minlength=size).reshape(
-        target.bins, target.rows
-    )
+    weight = additions.weights[:, 0]
+    if additions.event is not None:
+        weight = weight[additions.event]
+    out[:, 0, 0] = np.bincount(cell, weight, minlength=cells)
+    out[:, 1, 0] = np.bincount(cell, weight * weight, minlength=cells)
     return out
 
 
-def by_sparse(
-    entries: Entries, weights: Floats, membership: Membership | None, target: Target
-) -> Floats:
-    """`accumulate` as the product of a sparse matrix of ones, ``(cells, events)``, with weights."""
-    cell, owner = _cells(entries, membership, target)
-    slots = weights.shape[1]
+def by_sparse(additions: Additions, squares: Floats) -> Floats:
+    """Add as the product of a sparse matrix of ones, ``(cells, events)``, with the weights."""
+    cell, event, weights = additions.cell, additions.event, additions.weights
+    assert weights is not None
+    events, slots = weights.shape
     # Column-compressed: the product then walks through the events in order, as the kernel does.
-    ends = np.zeros(entries.events + 1, dtype=np.int64)
-    np.cumsum(np.bincount(owner, minlength=entries.events), out=ends[1:])
+    ends = np.arange(events + 1)
+    if event is not None:
+        np.cumsum(np.bincount(event, minlength=events), out=ends[1:])
     ones = np.ones(len(cell))
-    matrix = scipy.sparse.csc_array(
-        (ones, cell, ends), shape=(target.bins * target.rows, entries.events)
-    )
-    out = np.empty((target.bins, target.rows, 2, slots))
-    out[:, :, 0] = (matrix @ weights).reshape(target.bins, target.rows, slots)
-    out[:, :, 1] = (matrix @ (weights * weights)).reshape(target.bins, target.rows, slots)
+    matrix = scipy.sparse.csc_array((ones, cell, ends), shape=(additions.cells, events))
+    out = np.empty((additions.cells, 2, slots))
+    out[:, 0] = matrix @ weights
+    out[:, 1] = matrix @ squares
     return out
 
 
-def by_kernel(
-    kernel: Kernel,
-    entries: Entries,
-    weights: Floats,
-    membership: Membership | None,
-    target: Target,
-) -> Floats:
-    """`accumulate` by `add_entries` or its compiled form."""
-    event = np.arange(len(entries.bins)) if entries.event is None else entries.event
-    row_of = target.row_of
-    if membership is None:
-        offsets = np.arange(entries.events + 1)
-        index = np.zeros(entries.events, dtype=np.int32)
-        row_of = np.zeros(1, dtype=np.int64)
-    else:
-        offsets, index = membership.offsets, membership.index
-    out = np.zeros((target.bins, target.rows, 2, weights.shape[1]))
+def by_kernel(kernel: Kernel, additions: Additions) -> Floats:
+    """Add by `add_entries` or its compiled form."""
+    cell, event, weights = additions.cell, additions.event, additions.weights
+    assert weights is not None
+    if event is None:
+        event = np.arange(len(cell))
+    out = np.zeros((additions.cells, 2, weights.shape[1]))
     kernel(
         out,
-        np.ascontiguousarray(entries.bins, dtype=np.int64),
+        np.ascontiguousarray(cell, dtype=np.int64),
         np.ascontiguousarray(event, dtype=np.int64),
         np.ascontiguousarray(weights, dtype=np.float64),
-        np.ascontiguousarray(offsets, dtype=np.int64),
-        np.ascontiguousarray(index, dtype=np.int32),
-        np.ascontiguousarray(row_of, dtype=np.int64),
     )
     return out
 
 
-def add_entries(
-    out: Floats,
-    bins: Integers,
-    event: Integers,
-    weights: Floats,
-    offsets: Integers,
-    index: npt.NDArray[np.int32],
-    row_of: Integers,
-) -> None:
-    """Add weights and squared weights of all entries to `out`, shape ``(bins, rows, 2, slots)``.
+def add_entries(out: Floats, cell: Integers, event: Integers, weights: Floats) -> None:
+    """Add weights and squared weights of all entries to `out`, shape ``(cells, 2, slots)``.
 
-    Slots are innermost and contiguous, sums next to squares, rows of one bin next to each other:
-    the innermost loops are vector instructions, and what an event touches is close together. Slots
-    are independent sums, so vectorising them does not change the order of any sum.
+    Slots are innermost and contiguous, sums next to squares: the innermost loops are vector
+    instructions. Slots are independent sums, so vectorising them does not change the order of any
+    sum.
     """
     slots = weights.shape[1]
-    for entry in range(bins.shape[0]):
-        i = bins[entry]
-        if i < 0:
-            continue
-        k = event[entry]
-        weight = weights[k]
-        for m in range(offsets[k], offsets[k + 1]):
-            row = row_of[index[m]]
-            if row < 0:
-                continue
-            sums = out[i, row, 0]
-            squares = out[i, row, 1]
-            for s in range(slots):
-                sums[s] += weight[s]
-            for s in range(slots):
-                squares[s] += weight[s] * weight[s]
+    for entry in range(cell.shape[0]):
+        weight = weights[event[entry]]
+        sums = out[cell[entry], 0]
+        squares = out[cell[entry], 1]
+        for s in range(slots):
+            sums[s] += weight[s]
+        for s in range(slots):
+            squares[s] += weight[s] * weight[s]
 
 
 def compile_kernel() -> Kernel:
@@ -260,13 +324,10 @@ def compile_kernel() -> Kernel:
 
     integers, floats = numba.types.int64, numba.types.float64
     signature = numba.types.void(
-        array(floats, 4, readonly=False),
+        array(floats, 3, readonly=False),
         array(integers, 1),
         array(integers, 1),
         array(floats, 2),
-        array(integers, 1),
-        array(numba.types.int32, 1),
-        array(integers, 1),
     )
     try:
         kernel: Kernel = numba.njit(signature, nogil=True, cache=True)(add_entries)

@@ -19,7 +19,7 @@ import numpy as np
 from lazyana.errors import InputError, InputTypeError, RunError
 from lazyana.sinks.base import NOMINAL, Membership, Place
 from lazyana.sinks.entries import axis_name, describe, find_entries
-from lazyana.sinks.fill import Floats, Integers, Target, accumulate
+from lazyana.sinks.fill import Floats, Target, accumulate
 
 ALL = "all"
 """Name of the only category of a histogram without categories."""
@@ -121,10 +121,8 @@ class Histogram:
         weights, membership, *values = columns
         entries = find_entries(place, self.axes, values)
         weights = self._matrix(place, weights, entries.events)
-        if not self.categories:
-            membership = None
-        row_of = self._row_of(place, membership, entries.events)
-        target = Target(self._bins, self._rows, row_of)
+        membership = self._membership(place, membership, entries.events)
+        target = Target(self._bins, self.category_positions)
         return accumulate(entries, weights, membership, target)
 
     def merge(self, states: Sequence[Floats], /) -> Floats:
@@ -234,8 +232,9 @@ class Histogram:
         columns = 1
         if place.variation == NOMINAL:
             columns += len(self.weight_variations)
-            if self.weight_positions is not None:
-                weights = weights[:, [0, *self.weight_positions]]
+            wanted = (0, *(self.weight_positions or ()))
+            if self.weight_positions is not None and wanted != tuple(range(weights.shape[1])):
+                weights = np.take(weights, wanted, axis=1)  # row by row in memory, unlike [:, ...]
         if weights.shape[1] != columns:
             msg = (
                 f"{weights.shape[1]} columns of weights for {columns} variations of a histogram, "
@@ -244,24 +243,20 @@ class Histogram:
             raise RunError(msg)
         return np.asarray(weights, dtype=np.float64)
 
-    def _row_of(self, place: Place, membership: Membership | None, events: int) -> Integers:
-        """Shape ``(categories of the frame,)``: row of each category, -1 if it is left out."""
+    def _membership(
+        self, place: Place, membership: Membership | None, events: int
+    ) -> Membership | None:
+        """The categories of the events; None if all events go into one."""
         if not self.categories:
-            return np.zeros(1, dtype=np.int64)
-        if membership is None or len(membership.offsets) != events + 1:
-            found = (
-                "no categories" if membership is None else f"{len(membership.offsets) - 1} events"
-            )
+            return None
+        if membership is None or membership.events != events:
+            found = "no categories" if membership is None else f"{membership.events} events"
             msg = (
                 f"Histogram of categories {', '.join(self.categories)} and columns of {events} "
                 f"events was given categories of {found}, in {describe(place)}."
             )
             raise RunError(msg)
-        positions = self.category_positions or range(len(self.categories))
-        size = max(int(membership.index.max(initial=0)), *positions, 0) + 1
-        rows = np.full(size, -1, dtype=np.int64)
-        rows[list(positions)] = np.arange(len(positions))
-        return rows
+        return membership
 
 
 def merge_histograms(hists: Sequence[hist.Hist[Any]]) -> hist.Hist[Any]:

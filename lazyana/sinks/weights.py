@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -13,6 +13,12 @@ import numpy.typing as npt
 from lazyana.errors import InputTypeError, RunError, type_text
 from lazyana.options import NanPolicy
 from lazyana.sinks.base import NOMINAL, Membership, Place, plain
+
+BLOCK = 8192
+"""Events whose weights are multiplied together: all factors of a block stay in the cache."""
+
+#: Values, and where they are not finite; None where all are.
+_Values: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_] | None]
 
 
 @dataclass(frozen=True)
@@ -75,23 +81,22 @@ class WeightMatrix:
         """
         events = place.entries if like is None else len(like)
         remaining = iter(columns)
+        seen: dict[int, _Values] = {}
         values = [
             [
-                self._checked(factor, label, next(remaining), events, place)
+                self._checked(factor, label, _read(next(remaining), seen), events, place)
                 for label in (NOMINAL, *factor.labels)
             ]
             for factor in self.factors
         ]
-        before = [np.ones(events)]
-        for nominal, *_ in values:
-            before.append(before[-1] * nominal)
-        after = np.ones(events)
-        varied: list[npt.NDArray[np.float64]] = []
-        for (nominal, *shifted), product in zip(values[::-1], before[-2::-1], strict=True):
-            others = product * after
-            varied = [*(others * value for value in shifted), *varied]
-            after = after * nominal
-        return np.ascontiguousarray(np.stack([before[-1], *varied], axis=1))
+        out = np.empty((events, sum(map(len, values)) - len(values) + 1))
+        for start in range(0, events, BLOCK):
+            block = slice(start, start + BLOCK)
+            _multiply(
+                [[value[block] if value.ndim else value for value in mine] for mine in values],
+                out[block],
+            )
+        return out
 
     def in_variation(
         self, variation: str, columns: Sequence[Any]
@@ -121,25 +126,22 @@ class WeightMatrix:
         return WeightMatrix(plain, variation), tuple(nominal)
 
     def _checked(
-        self, factor: FactorShape, label: str, column: Any, events: int, place: Place
+        self, factor: FactorShape, label: str, read: _Values, events: int, place: Place
     ) -> npt.NDArray[np.float64]:
-        """One value of a factor, shape ``(events,)``, finite as its policy wants."""
+        """One value of a factor, shape ``(events,)`` or ``()``, finite as its policy wants."""
+        values, bad = read
         world = "" if self.variation == NOMINAL else f" in variation {self.variation}"
         what = f"weight {factor.name!r} ({label}){world}"
         where = f"in entries {place.start}-{place.stop} of {place.file}"
-        values = _as_floats(column)
-        if values.ndim == 0:
-            values = np.full(events, values)
-        if values.shape != (events,):
+        if values.shape not in {(events,), ()}:
             msg = (
                 f"The {what} has shape {values.shape} for {events} events, {where}: "
                 "it must have one value an event."
             )
             raise RunError(msg)
-        bad = ~np.isfinite(values)
-        if not bad.any():
+        if bad is None or not events:
             return values
-        count = int(bad.sum())
+        count = int(np.broadcast_to(bad, (events,)).sum())
         if factor.nan == "raise":
             msg = (
                 f"The {what} is not finite for {count} of {events} events (first: number "
@@ -149,6 +151,42 @@ class WeightMatrix:
             raise RunError(msg)
         place.note(f"{what} not finite, {'set to zero' if factor.nan == 'zero' else 'kept'}", count)
         return np.where(bad, 0.0, values) if factor.nan == "zero" else values
+
+
+def _read(column: Any, seen: dict[int, _Values]) -> _Values:
+    """Values of a column or number, and where they are not finite; once for each column."""
+    known = seen.get(id(column))
+    if known is None:
+        values = _as_floats(column)
+        finite = np.isfinite(values)
+        known = seen[id(column)] = (values, None if finite.all() else ~finite)
+    return known
+
+
+def _multiply(
+    values: Sequence[Sequence[npt.NDArray[np.float64]]], out: npt.NDArray[np.float64]
+) -> None:
+    """Products of all factors, with at most one of them varied, into ``(events, 1 + variations)``.
+
+    The product is that of the factors before the varied one, times those after it: nothing is
+    divided.
+    """
+    before: list[Any] = [1.0]
+    for nominal, *_ in values:
+        before.append(before[-1] * nominal)
+    out[:, 0] = before[-1]
+    end = out.shape[1]
+    after: Any = 1.0
+    for (nominal, *shifted), product in zip(values[::-1], before[-2::-1], strict=True):
+        if end == 1:
+            break
+        start = end - len(shifted)
+        if shifted:
+            others = product * after
+            for column, value in zip(range(start, end), shifted, strict=True):
+                np.multiply(others, value, out=out[:, column])
+        after = after * nominal
+        end = start
 
 
 def _as_floats(column: Any) -> npt.NDArray[np.float64]:

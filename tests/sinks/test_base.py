@@ -12,22 +12,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lazyana.sinks.base import Membership, Place
+from lazyana.sinks.base import Membership, Place, plain
 from lazyana.sinks.cutflow import Stages
 from lazyana.sinks.histogram import Histogram
 from lazyana.sinks.sums import Sum
 
 
-@given(hnp.arrays(bool, st.tuples(st.integers(1, 70), st.integers(0, 6))))
-def test_membership_says_what_the_masks_say(matrix: Any) -> None:
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 140), st.integers(0, 6))), st.integers(0, 2))
+def test_membership_says_what_the_masks_say(matrix: Any, repeats: int) -> None:
+    matrix = np.repeat(matrix, 1 + repeats, axis=1)  # also events of the same kind
     membership = Membership.from_masks(list(matrix))
-    events = matrix.shape[1]
-    assert membership.offsets.dtype == np.int64
-    assert membership.index.dtype == np.int32
-    assert len(membership.offsets) == events + 1
-    for event in range(events):
-        start, stop = membership.offsets[event : event + 2]
-        assert membership.index[start:stop].tolist() == np.flatnonzero(matrix[:, event]).tolist()
+    assert membership.kind.dtype == np.int64
+    assert membership.events == matrix.shape[1]
+    np.testing.assert_array_equal(membership.sets[membership.kind], matrix.T)
+    # The rows are all kinds there are, in their order: the masks alone decide on the numbers.
+    rows = sorted({tuple(row) for row in matrix.T.tolist()})
+    assert membership.sets.tolist() == [list(row) for row in rows]
+
+
+@pytest.mark.parametrize("chance", [0.001, 0.1, 0.5])
+def test_membership_of_many_categories(chance: float) -> None:
+    """More kinds than fit into a table of all possible ones, and far fewer."""
+    masks = np.random.default_rng(1).random((100, 40_000)) < chance
+    membership = Membership.from_masks(list(masks))
+    np.testing.assert_array_equal(membership.sets[membership.kind], masks.T)
+    assert len(membership.sets) == len(np.unique(masks, axis=1).T)
+
+
+@given(
+    st.lists(st.none() | st.floats(width=32), max_size=6),
+    st.sampled_from([(np.float64, np.nan), (np.bool_, False), (np.int64, 7)]),
+    st.booleans(),
+)
+def test_plain_is_fill_none(values: list[Any], kind: tuple[Any, Any], bits: bool) -> None:
+    dtype, missing = kind
+    if dtype is np.int64:
+        values = [value if value is None else hash(value) % 9 for value in values]
+    some = ak.values_astype(ak.Array([*values, None, 1.0])[:-2], np.float32)
+    forms = [some, ak.drop_none(some), some[::-1], ak.Array(np.zeros(3))]
+    packed = ak.Array(some.layout.to_BitMaskedArray(True, True)) if bits else some
+    index = ak.index.Index64(np.array([1, 0, 1]))
+    forms += [packed, ak.Array(ak.contents.IndexedArray(index, ak.to_layout(np.array([3.0, 0.0]))))]
+    for column in forms:
+        expected = ak.to_numpy(ak.fill_none(ak.values_astype(column, dtype), missing))
+        ours = plain(column, missing, dtype)
+        assert ours.dtype == dtype
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_place_counts_notes() -> None:

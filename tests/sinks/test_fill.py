@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
+import hist
 import numba
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from hypothesis import strategies as st
 
 from lazyana.sinks import fill
 from lazyana.sinks.base import Membership
-from lazyana.sinks.fill import Entries, Floats, Target
+from lazyana.sinks.fill import Additions, Entries, Floats, Integers, Target
 
 Case = tuple[Entries, Floats, Membership | None, Target]
+RULES = {"few kinds": lambda *_: True, "many kinds": lambda *_: False}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def kernel() -> fill.Kernel:
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A process that has filled nothing yet; counts how often the kernel is compiled."""
     compilations: list[int] = []
 
@@ -35,7 +38,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 @st.composite
-def cases(draw: st.DrawFn, slots: st.SearchStrategy[int]) -> Case:
+def cases(draw: st.DrawFn) -> Case:
+    """Entries of events or objects; no, few or many kinds; all, some or no categories kept."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     events, bins, categories = draw(st.tuples(*[st.integers(0, 30)] + [st.integers(1, 5)] * 2))
     event = None
@@ -43,78 +47,186 @@ def cases(draw: st.DrawFn, slots: st.SearchStrategy[int]) -> Case:
     if draw(st.booleans()):
         event = np.repeat(np.arange(events), rng.integers(0, 4, events))
         entries = len(event)
-    membership, row_of = None, np.zeros(1, dtype=np.int64)
+    membership, kept = None, None
     if draw(st.booleans()):
-        membership = Membership.from_masks(list(rng.random((categories, events)) < 0.4))
-        row_of = rng.permutation(categories)
-        row_of[row_of == 3] = -1
-    weights = rng.normal(1, 2, (events, draw(slots)))
-    filled = Entries(rng.integers(-1, bins, entries), event, events)
-    return filled, weights, membership, Target(bins, categories, row_of)
+        chance = draw(st.sampled_from([0.0, 0.1, 0.4, 1.0]))
+        membership = Membership.from_masks(list(rng.random((categories, events)) < chance))
+        if draw(st.booleans()):
+            chosen = rng.permutation(categories)[: rng.integers(1, categories + 1)]
+            kept = tuple(int(category) for category in chosen)
+    weights = rng.normal(1, 2, (events, draw(st.integers(1, 4))))
+    lowest = draw(st.sampled_from([-1, 0]))
+    return (
+        Entries(rng.integers(lowest, bins, entries), event, events),
+        weights,
+        membership,
+        Target(bins, kept),
+    )
 
 
 def by_hand(
     entries: Entries, weights: Floats, membership: Membership | None, target: Target
 ) -> Floats:
-    out = np.zeros((target.bins, target.rows, 2, weights.shape[1]))
-    for entry, place in enumerate(entries.bins):
-        event = entry if entries.event is None else entries.event[entry]
-        mine = [0]
-        if membership is not None:
-            start, stop = membership.offsets[event : event + 2]
-            mine = [int(target.row_of[category]) for category in membership.index[start:stop]]
-        for row in mine:
-            if place >= 0 and row >= 0:
-                out[place, row, 0] += weights[event]
-                out[place, row, 1] += weights[event] ** 2
+    """The sums, by one `hist.Hist` for each category and weight."""
+    event = np.arange(entries.events) if entries.event is None else entries.event
+    flags = np.ones((entries.events, 1), dtype=bool)
+    if membership is not None:
+        flags = membership.sets[membership.kind]
+        flags = flags if target.categories is None else flags[:, target.categories]
+    out = np.empty((target.bins, flags.shape[1], 2, weights.shape[1]))
+    for row, mask in enumerate(flags.T):
+        mine = mask[event]
+        for slot in range(weights.shape[1]):
+            axis = hist.axis.Integer(0, target.bins, flow=False)
+            one = hist.Hist(axis, storage=hist.storage.Weight())
+            one.fill(entries.bins[mine], weight=weights[event[mine], slot])
+            out[:, row, 0, slot] = one.values()
+            out[:, row, 1, slot] = one.variances()
     return out
 
 
-@given(cases(st.integers(1, 4)))
-def test_sparse_product_adds_in_the_order_of_the_events(case: Case) -> None:
-    assert np.array_equal(fill.by_sparse(*case), by_hand(*case))
+def assert_close(ours: Floats, theirs: Floats) -> None:
+    """Equal but for the order of the additions, of at most a hundred numbers of about 1."""
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@given(case=cases(st.integers(1, 4)))
-def test_kernel_adds_in_the_order_of_the_events(kernel: fill.Kernel, case: Case) -> None:
-    assert np.array_equal(fill.by_kernel(kernel, *case), by_hand(*case))
+@pytest.mark.parametrize("rule", RULES)
+@given(case=cases(), patience=st.sampled_from([0, 10**9]))
+def test_equals_a_loop_of_hist_fill(rule: str, case: Case, patience: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fill, "PATIENCE", patience)
+        patch.setattr(fill, "compile_kernel", lambda: fill.add_entries)
+        patch.setattr(fill, "_compiled", fill._Compiled())
+        patch.setattr(fill, "by_kind_pays", RULES[rule])
+        assert_close(fill.accumulate(*case), by_hand(*case))
 
 
-@given(cases(st.just(1)))
-def test_bincount_adds_in_the_order_of_the_events(case: Case) -> None:
-    assert np.array_equal(fill.by_bincount(*case), by_hand(*case))
-
-
-@given(cases(st.just(1)))
-def test_without_weights_entries_are_counted(case: Case) -> None:
+@pytest.mark.parametrize("rule", RULES)
+@given(case=cases())
+def test_without_weights_entries_are_counted(rule: str, case: Case) -> None:
     entries, weights, membership, target = case
-    counts = fill.accumulate(entries, None, membership, target)
-    assert np.array_equal(counts, by_hand(entries, np.ones_like(weights), membership, target))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fill, "by_kind_pays", RULES[rule])
+        counts = fill.accumulate(entries, None, membership, target)
+    ones = np.ones((len(weights), 1))
+    assert np.array_equal(counts, by_hand(entries, ones, membership, target))
 
 
-@pytest.mark.parametrize(("events", "categories", "slots"), [(20_000, 8, 21), (20_000, 40, 1)])
+@st.composite
+def additions(draw: st.DrawFn, slots: st.SearchStrategy[int]) -> Additions:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    events, cells = draw(st.tuples(st.integers(0, 30), st.integers(0, 6)))
+    event: Integers | None = np.repeat(
+        np.arange(events), rng.integers(0, 4 if cells else 1, events)
+    )
+    if cells and draw(st.booleans()):
+        event = None
+    entries = events if event is None else len(event)
+    cell = rng.integers(0, max(cells, 1), entries)
+    return Additions(cell, event, rng.normal(1, 2, (events, draw(slots))), cells)
+
+
+def in_order(case: Additions) -> Floats:
+    assert case.weights is not None
+    out = np.zeros((case.cells, 2, case.weights.shape[1]))
+    for entry, cell in enumerate(case.cell):
+        weight = case.weights[entry if case.event is None else case.event[entry]]
+        out[cell, 0] += weight
+        out[cell, 1] += weight**2
+    return out
+
+
+def by_sparse(case: Additions) -> Floats:
+    assert case.weights is not None
+    return fill.by_sparse(case, case.weights * case.weights)
+
+
+@given(additions(st.integers(1, 4)))
+def test_sparse_product_adds_in_the_order_of_the_entries(case: Additions) -> None:
+    assert np.array_equal(by_sparse(case), in_order(case))
+
+
+@given(case=additions(st.integers(1, 4)))
+def test_kernel_adds_in_the_order_of_the_entries(kernel: fill.Kernel, case: Additions) -> None:
+    assert np.array_equal(fill.by_kernel(kernel, case), in_order(case))
+
+
+@given(additions(st.just(1)))
+def test_bincount_adds_in_the_order_of_the_entries(case: Additions) -> None:
+    assert np.array_equal(fill.by_bincount(case), in_order(case))
+
+
+@pytest.mark.parametrize(
+    ("categories", "slots", "bins"), [(8, 21, 20), (40, 3, 50)], ids=["few kinds", "many kinds"]
+)
 def test_all_ways_agree_to_the_last_bit(
-    kernel: fill.Kernel, events: int, categories: int, slots: int
+    kernel: fill.Kernel,
+    monkeypatch: pytest.MonkeyPatch,
+    categories: int,
+    slots: int,
+    bins: int,
 ) -> None:
     rng = np.random.default_rng(1)
+    events = 20_000
     event = np.repeat(np.arange(events), rng.integers(0, 4, events))
     membership = Membership.from_masks(list(rng.random((categories, events)) < 0.3))
+    assert fill.by_kind_pays(len(membership.sets), bins, len(event)) == (categories == 8)
     weights = rng.normal(1, 2, (events, slots))
-    target = Target(50, categories, np.arange(categories))
-    case = (Entries(rng.integers(0, 50, len(event)), event, events), weights, membership, target)
-    expected = fill.by_kernel(fill.add_entries, *case) if slots == 1 else fill.by_sparse(*case)
-    assert np.array_equal(fill.by_kernel(kernel, *case), expected)
-    if slots == 1:
-        assert np.array_equal(fill.by_bincount(*case), expected)
+    entries, target = Entries(rng.integers(0, bins, len(event)), event, events), Target(bins)
+    squares = weights * weights
+    states = []
+    for way in (partial(fill.by_kernel, kernel), partial(fill.by_sparse, squares=squares)):
+        monkeypatch.setattr(fill, "_way", lambda *_, way=way: way)
+        states.append(fill.accumulate(entries, weights, membership, target))
+    monkeypatch.setattr(fill, "_way", lambda *_: fill.by_bincount)
+    for slot in range(slots):
+        one = fill.accumulate(entries, weights[:, slot : slot + 1], membership, target)
+        assert np.array_equal(one[..., 0], states[0][..., slot])
+    assert np.array_equal(states[0], states[1])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "bins", "entries", "pays"), [(4, 50, 400, True), (4, 50, 399, False)]
+)
+def test_kinds_pay_where_there_are_more_entries(
+    kinds: int, bins: int, entries: int, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fill.by_kind_pays(kinds, bins, entries) is pays
+    used: list[str] = []
+    for name, original in (("by_kind", fill.by_kind), ("by_pair", fill.by_pair)):
+
+        def way(*arguments: Any, name: str = name, original: Any = original) -> Any:
+            used.append(name)
+            return original(*arguments)
+
+        monkeypatch.setattr(fill, name, way)
+    events = np.arange(entries)
+    membership = Membership.from_masks([events >= 0, events % 2 == 1, events % 4 < 2])
+    assert len(membership.sets) == kinds
+    fill.accumulate(Entries(events % bins, None, entries), None, membership, Target(bins))
+    assert used == ["by_kind" if pays else "by_pair"]
+
+
+def test_a_weight_that_is_not_finite_stays_in_its_categories() -> None:
+    for rule in RULES.values():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fill, "by_kind_pays", rule)
+            masks = [np.array([True, False]), np.array([False, True])]
+            weights = np.array([[np.inf, np.nan], [1.0, 2.0]])
+            entries = Entries(np.zeros(2, dtype=np.int64), None, 2)
+            state = fill.accumulate(entries, weights, Membership.from_masks(masks), Target(1))
+        np.testing.assert_array_equal(state[0, 1], [[1, 2], [1, 4]])
+        np.testing.assert_array_equal(state[0, 0], [[np.inf, np.nan]] * 2)
 
 
 def test_kernel_takes_read_only_arrays(kernel: fill.Kernel) -> None:
     weights = np.ones((2, 2))
-    bins = np.array([0, 1])
+    cells = np.array([0, 1])
     weights.setflags(write=False)
-    bins.setflags(write=False)
-    out = fill.by_kernel(kernel, Entries(bins, None, 2), weights, None, Target(2, 1, bins))
-    assert out[:, 0, 0].tolist() == [[1, 1], [1, 1]]
+    cells.setflags(write=False)
+    out = fill.by_kernel(kernel, Additions(cells, None, weights, 2))
+    assert out[:, 0].tolist() == [[1, 1], [1, 1]]
 
 
 def test_kernel_is_compiled_without_a_place_for_the_cache(
@@ -126,9 +238,8 @@ def test_kernel_is_compiled_without_a_place_for_the_cache(
         numba.njit(cache=True)(fill.add_entries)
     kernel = fill.compile_kernel()
     weights = np.full((1, 2), 3.0)
-    bins = np.zeros(1, dtype=np.int64)
-    out = fill.by_kernel(kernel, Entries(bins, None, 1), weights, None, Target(1, 1, bins))
-    assert out.tolist() == [[[[3, 3], [9, 9]]]]
+    out = fill.by_kernel(kernel, Additions(np.zeros(1, dtype=np.int64), None, weights, 1))
+    assert out.tolist() == [[[3, 3], [9, 9]]]
 
 
 def test_kernel_is_compiled_once_and_only_after_much_work(
@@ -137,7 +248,7 @@ def test_kernel_is_compiled_once_and_only_after_much_work(
     events, slots = 10, 2
     monkeypatch.setattr(fill, "PATIENCE", 3 * events * slots)
     bins = np.arange(events)
-    case = (Entries(bins, None, events), np.ones((events, slots)), None, Target(events, 1, bins))
+    case = (Entries(bins, None, events), np.ones((events, slots)), None, Target(events))
     compiled = []
     for _ in range(5):
         fill.accumulate(*case)
@@ -145,10 +256,10 @@ def test_kernel_is_compiled_once_and_only_after_much_work(
     assert compiled == [0, 0, 1, 1, 1]
 
 
-def test_one_slot_without_categories_never_waits_for_numba(
-    fresh: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_slot_never_waits_for_numba(fresh: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fill, "PATIENCE", 0)
-    bins = np.arange(3)
-    fill.accumulate(Entries(bins, None, 3), np.ones((3, 1)), None, Target(3, 1, bins))
+    entries = Entries(np.arange(3), None, 3)
+    for membership in (None, Membership.from_masks([np.ones(3, dtype=bool)])):
+        fill.accumulate(entries, np.ones((3, 1)), membership, Target(3))
+        fill.accumulate(entries, None, membership, Target(3))
     assert fresh == []

@@ -246,13 +246,19 @@ def test_subsets_of_categories_and_weight_variations() -> None:
     part = some.finish({("dy", "nominal"): some.fill(*filling)}, ["dy"])
     for category in ("loose", "control"):
         for variation in ("nominal", "puDown"):
-            assert part[0, category, variation, :] == full[0, category, variation, :]
+            assert_same(part[0, category, variation, :], full[0, category, variation, :])
     assert part.view().shape == (1, 2, 2, 4)
     first = replace(everything, categories=("signal",), category_positions=(0,))
-    assert (
-        first.finish({("dy", "nominal"): first.fill(*filling)}, ["dy"])[:, 0, ...]
-        == (full[:, "signal", ...])
-    )
+    signal = first.finish({("dy", "nominal"): first.fill(*filling)}, ["dy"])
+    assert_same(signal[:, 0, ...], full[:, "signal", ...])
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    """Equal but for the order of the additions, which depends on the categories that are kept."""
+    assert list(ours.axes) == list(theirs.axes)
+    for sums in ("value", "variance"):
+        one, other = ours.view(flow=True)[sums], theirs.view(flow=True)[sums]
+        np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def test_without_categories_there_is_one() -> None:
@@ -282,7 +288,7 @@ def test_size_of_the_state_is_known_before_it_is_filled() -> None:
 
 
 def empty_fill(dimensions: int, events: int = 0, slots: int = 3) -> tuple[Any, ...]:
-    membership = Membership(np.zeros(events + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+    membership = Membership.from_masks([np.zeros(events, dtype=bool)] * len(CATEGORIES))
     columns = [np.zeros(events, dtype=int)] * dimensions
     return (place(), np.ones((events, slots)), membership, *columns)
 

@@ -144,11 +144,10 @@ def test_categories_are_products_of_masks(masks: list[list[bool | None]], seed: 
     membership = CategoryMasks(names, parts)(*(ak.Array(mask) for mask in masks))
     for event in range(4):
         expected = [i for i, part in enumerate(parts) if all(masks[k][event] is True for k in part)]
-        start, stop = membership.offsets[event : event + 2]
-        assert membership.index[start:stop].tolist() == expected
+        assert np.flatnonzero(membership.sets[membership.kind[event]]).tolist() == expected
 
 
 def test_categories_of_no_events() -> None:
     membership = CategoryMasks(("a",), ((0,),))(ak.Array(np.zeros(0, dtype=bool)))
-    assert membership.offsets.tolist() == [0]
-    assert len(membership.index) == 0
+    assert membership.events == 0
+    assert membership.sets.shape == (0, 1)
