@@ -13,9 +13,22 @@ after the other in one thread, and every way makes the same NanoEvents columns:
 All in turns in one run; printed are medians, what they are to lazyana, and the peak of memory that
 one partition needs (as Python's tracemalloc sees it).
 
-On a shared server with two cores, for zstd, 811 branches, 8 partitions of 100 000 events and
-51.5 MB read, while the test suite ran beside it, in seconds: lazyana 0.65, cramjam alone 0.44
-(lazyana takes 1.5 times as long), coffea 10.1 (17 times), dask-awkward 12.9 (22 times).
+On a shared server with two cores, busy with other work, 811 branches, 8 partitions; milliseconds
+a partition, MB/s of compressed input, peak memory of a partition, and times of lazyana's time:
+
+======================  =====================================  ====================================
+way                     zstd, 100 000 events, 6.4 MB           lzma, 25 000 events, 1.1 MB
+======================  =====================================  ====================================
+lazyana                 67.5 ms,  95 MB/s, 29.7 MB             188 ms, 5.8 MB/s, 7.0 MB
+coffea                  1279 ms, 5.0 MB/s, 33.7 MB, 18.9 x     1500 ms, 0.7 MB/s, 17.7 MB, 8.0 x
+dask-awkward            1455 ms, 4.4 MB/s, 152 MB, 21.6 x      5665 ms, 0.2 MB/s, 38.5 MB, 30 x
+cramjam alone           37.2 ms, 173 MB/s, 0.55 x              193 ms, 5.7 MB/s, 1.03 x
+lazyana, 2 threads      85.7 ms,  75 MB/s, 29.7 MB, 1.27 x     181 ms, 6.1 MB/s, 7.0 MB, 0.96 x
+======================  =====================================  ====================================
+
+With lzma all but a few ms is decompression, which is the same for everybody: coffea comes closer
+the more events a partition has, as it parses the tree (1.2 s) once for each. Where partitions cut
+clusters into four, whose baskets each of them decompresses again, it was 2.7 times as slow.
 
 Run ``python benchmarks/reading.py --help`` for options.
 """
@@ -244,9 +257,14 @@ def report(name: str, case: Case, found: dict[str, Any]) -> bool:
     return fine
 
 
-def generate(folder: Path, codec: str, events: int, files: int, extra: int) -> tuple[Path, ...]:
+def generate(
+    folder: Path, codec: str, events: int, files: int, partitions: int, extra: int
+) -> tuple[Path, ...]:
     """Files of simulation with many branches, kept between runs."""
-    target = folder / f"{codec}-{events}-{files}-{extra}"
+    # No partition cuts a cluster: it would be decompressed again for each of its parts.
+    cluster = min(50_000, max(events // files // partitions, 1))
+    cut = "" if cluster == 50_000 else f"-{cluster}"
+    target = folder / f"{codec}-{events}-{files}-{extra}{cut}"
     if not target.exists():
         write_dataset(
             target,
@@ -255,7 +273,7 @@ def generate(folder: Path, codec: str, events: int, files: int, extra: int) -> t
             files=files,
             compression=codec,
             extra_branches=extra,
-            cluster_events=50_000,
+            cluster_events=cluster,
         )
     return tuple(sorted(target.glob("*.root")))
 
@@ -278,7 +296,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         for codec in options.codecs:
-            files = generate(folder, codec, options.events, options.files, options.extra_branches)
+            files = generate(
+                folder,
+                codec,
+                options.events,
+                options.files,
+                options.partitions,
+                options.extra_branches,
+            )
             case = Case(files, options.partitions)
             check(case)
             with uproot.open(files[0]) as file:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import struct
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +29,11 @@ from typing import Any
 import cramjam
 
 from lazyana.errors import InputTypeError
+from lazyana.options import ReadOptions
 from lazyana.reader.baskets import BasketIndex
 from lazyana.reader.fileinfo import FileInfo, Layout, Places
+from lazyana.reader.header import HEADER_BYTES, Header
+from lazyana.reader.ranges import open_anew, read_ranges, told_of
 from lazyana.reader.records import Blob, RecordError, Stored, packed, replacing, unpacked, within
 
 State = tuple[Any, ...]
@@ -42,14 +45,21 @@ Known = tuple[Layout, Places]
 Reopen = Callable[[FileInfo], bytes]
 """Gives the basket index of a file where the cache has it no more."""
 
+_DEFAULT = ReadOptions()
 _VERSION = 1
 _SECOND = 1_000_000_000
-_HEADER_BYTES = 75
-# Of a ROOT file: the version, from which one on positions take 8 bytes, and where the UUID is.
-_VERSION_AT, _BIG_FROM, _SMALL_UUID, _BIG_UUID = 4, 1_000_000, 47, 59
-_END_AT = 12
+_CHECKSUMS = (
+    "ETag",
+    "etag",
+    "e_tag",
+    "Content-MD5",
+    "content_md5",
+    "md5Hash",
+    "Digest",
+    "checksum",
+)
 _TELLING = (
-    *("ETag", "etag", "e_tag", "Content-MD5", "content_md5", "md5Hash", "Digest", "checksum"),
+    *_CHECKSUMS,
     *("Last-Modified", "LastModified", "last_modified", "mtime", "modified", "updated", "created"),
 )
 
@@ -70,16 +80,23 @@ def default_folder() -> Path | None:
     return caches / "lazyana"
 
 
-def state_of(urls: Sequence[str]) -> State | None:
+def state_of(
+    urls: Sequence[str], options: ReadOptions = _DEFAULT, silent: set[str] | None = None
+) -> State | None:
     """What tells a file from what it was before; None where nothing does.
 
     Parameters
     ----------
     urls
         The places of one file: the first one that answers counts.
+    options
+        How long servers may take.
+    silent
+        Servers that are not asked. One that takes half of the time, and fails, is added.
     """
+    silent = set() if silent is None else silent
     for url in urls:
-        state = _remote_state(url) if "://" in url else _local_state(url)
+        state = _remote_state(url, options, silent) if "://" in url else _local_state(url)
         if state is not None:
             return state
     return None
@@ -98,46 +115,56 @@ def _local_state(path: str) -> State | None:
     return (path, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
-def _remote_state(url: str) -> State | None:
-    import fsspec
-
+def _remote_state(url: str, options: ReadOptions, silent: set[str]) -> State | None:
+    server = "/".join(url.split("/", 3)[:3])
+    if server in silent:
+        return None
+    begin = time.monotonic()
     try:
-        system, path = fsspec.core.url_to_fs(url)
-        info = system.info(path)
-        told = {key: str(info[key]) for key in _TELLING if info.get(key) is not None}
+        system, info = told_of(url, options)
+        told = {key: info[key] for key in _TELLING if info.get(key) is not None}
         if not told and "modified" in vars(type(system)):
-            told["modified"] = str(system.modified(path))
+            told["modified"] = system.modified(info["name"])
+        if told.keys().isdisjoint(_CHECKSUMS) and any(map(_is_fresh, told.values())):
+            told = {}
     except Exception:  # whatever a library raises: opening the file will say what is wrong
+        if time.monotonic() - begin > options.timeout / 2:
+            silent.add(server)
         return None
     size = info.get("size")
     return None if size is None else (url, int(size), *(f"{k}={v}" for k, v in told.items()))
 
 
-def _same(before: State, now: State | None, info: FileInfo) -> bool:
+def _is_fresh(changed: Any) -> bool:
+    """Whether a time in whole seconds is so recent that the file may change again within it."""
+    try:
+        if isinstance(changed, str):
+            changed = parsedate_to_datetime(changed)
+        seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed)
+    except (TypeError, ValueError):
+        return False
+    return seconds.is_integer() and abs(time.time() - seconds) < 2
+
+
+def _same(before: State, now: State | None, info: FileInfo, options: ReadOptions) -> bool:
     """Whether a file is what it was."""
     if now is None:
         return False
     local = "://" not in now[0]
     if local or (before == now and len(now) > len(("url", "size"))):
         return before == now
-    return before[1] == now[1] and _has_header(info)
+    return before[1] == now[1] and _has_header(info, options)
 
 
-def _has_header(info: FileInfo) -> bool:
+def _has_header(info: FileInfo, options: ReadOptions) -> bool:
     """Whether a remote ROOT file still begins as it did: with its identifier and size."""
-    import fsspec
-
     for url in info.urls:
         try:
-            system, path = fsspec.core.url_to_fs(url)
-            start = bytes(system.cat_file(path, start=0, end=_HEADER_BYTES))
-            big = struct.unpack_from(">i", start, _VERSION_AT)[0] >= _BIG_FROM
-            (end,) = struct.unpack_from(">q" if big else ">i", start, _END_AT)
-            at = _BIG_UUID if big else _SMALL_UUID
-            identifier = str(uuid.UUID(bytes=start[at : at + 16]))
+            open_anew(url, options)
+            (start,) = read_ranges(url, [(0, HEADER_BYTES)], options)
         except Exception:  # as above
             continue
-        return start.startswith(b"root") and (identifier, end) == (info.uuid, info.file_bytes)
+        return Header.of(start) == Header(info.uuid, info.file_bytes)
     return False
 
 
@@ -191,6 +218,7 @@ class Cache:
         now: State | None,
         layouts: Mapping[str, Known],
         reopen: Reopen,
+        options: ReadOptions = _DEFAULT,
     ) -> tuple[FileInfo, Known] | None:
         """What is known of a file, if it is what it was.
 
@@ -204,6 +232,8 @@ class Cache:
             Layouts that need not be read again, by signature.
         reopen
             Called for the basket index if the entry is gone by the time that is needed.
+        options
+            How long servers may take.
         """
         path = str(self.entry(urls[0], tree))
         try:
@@ -213,7 +243,7 @@ class Cache:
                 before, info, known = within(file, 0, size, read)
         except (OSError, RecordError, KeyError, TypeError, IndexError):
             return None
-        return (info, known) if _same(before, now, info) else None
+        return (info, known) if _same(before, now, info, options) else None
 
     def _entry(
         self,

@@ -168,7 +168,7 @@ class Catalog:
             for info in (info for infos in catalog.files.values() for info in infos):
                 _check_same(found.setdefault((info.url, info.tree), info), info)
             for signature, layout in catalog.layouts.items():
-                if layouts.setdefault(signature, layout) != layout:
+                if not _alike(layouts.setdefault(signature, layout), layout):
                     msg = (
                         f"The catalogs describe layout {signature} in different ways: they were "
                         "made with different versions of coffea. Inspect the files of one again."
@@ -324,12 +324,30 @@ def _joined(one: Dataset | None, other: Dataset) -> Dataset:
             "Inspect it again with the right ones, or give one of them another name."
         )
         raise InputError(msg)
-    urls = {url for url, _ in one.files}
+    known = {place for url, _ in one.files for place in one.places(url)}
+    more = [file for file in other.files if known.isdisjoint(other.places(file[0]))]
+    others = {**other.alternatives, **one.alternatives}
+    files = (*one.files, *more)
     return replace(
-        one,
-        files=(*one.files, *(file for file in other.files if file[0] not in urls)),
-        alternatives={**other.alternatives, **one.alternatives},
+        one, files=files, alternatives={url: others[url] for url, _ in files if url in others}
     )
+
+
+def _alike(one: Layout, other: Layout) -> bool:
+    """Whether two layouts are read the same way, even if titles of branches differ."""
+    return one == other or _bare_forms(one) == _bare_forms(other)
+
+
+def _bare_forms(layout: Layout) -> dict[str, Any]:
+    """The form of each branch without titles and C++ types."""
+
+    def bare(form: Any) -> Any:
+        if not isinstance(form, dict):
+            return form
+        return {key: bare(value) for key, value in form.items() if key != "parameters"}
+
+    base = json.loads(layout.base_form)
+    return dict(zip(base.get("fields", ()), map(bare, base.get("contents", ())), strict=True))
 
 
 def _check_same(one: FileInfo, other: FileInfo) -> None:

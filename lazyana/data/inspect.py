@@ -16,6 +16,7 @@ import uproot
 from lazyana.data.cache import Cache, Known, State, state_of
 from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Fileset
+from lazyana.data.partitions import span_of
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
 from lazyana.reader.fileinfo import FileInfo, Layout, Unreadable
@@ -32,8 +33,8 @@ from lazyana.reader.origin import (
 )
 from lazyana.reader.records import unpacked
 from lazyana.reader.retry import attempt
-from lazyana.reader.spans import Span
-from lazyana.reader.trees import first_line, replaced
+from lazyana.reader.source import uproot_options
+from lazyana.reader.trees import ReplacedError, first_line
 
 _THREADS = 8
 _AT_ONCE = 64
@@ -119,14 +120,14 @@ class Noting:
         if info.nano_version is None:
             found["nano_version"] = nano_version(layout.types)
         if self.lumis:
-            found["lumis"] = _lumis(url, info, layout, column)
+            found["lumis"] = _lumis(url, info, layout, column, self.options)
         return replace(info, **found), layout
 
 
-def _lumis(url: str, info: FileInfo, layout: Layout, column: Column) -> Lumis:
+def _lumis(url: str, info: FileInfo, layout: Layout, column: Column, options: ReadOptions) -> Lumis:
     if info.format != "parquet":
         try:
-            with uproot.open({url: None}) as root:
+            with uproot.open({url: None}, **uproot_options(url, options)) as root:
                 found = lumis_of_file(root, info.tree)
         except Exception as error:
             msg = f"The luminosity sections of {url} cannot be read: {first_line(error)}"
@@ -149,18 +150,7 @@ def _column_of(url: str, info: FileInfo, options: ReadOptions) -> Column:
     def column(name: str) -> npt.NDArray[Any]:
         if not info.entries:
             return np.zeros(0)
-        baskets = b"" if info.index is None else info.index.select([name], 0, info.entries)
-        span = Span(
-            urls=(url,),
-            tree=info.tree,
-            format=info.format,
-            uuid=info.uuid,
-            start=0,
-            stop=info.entries,
-            signature=info.signature,
-            file_bytes=info.file_bytes,
-            baskets=baskets,
-        )
+        span = span_of(info, 0, info.entries, [name])
         found = READERS[info.format](url, span, [name], [name], options, _nothing)[name]
         values: npt.NDArray[Any] = ak.to_numpy(found)
         return values
@@ -231,11 +221,11 @@ def inspect(
         for dataset in fileset.datasets
         for url, given in dataset.files
     ]
-    session = _Session(Cache.find(cache), lumis)
+    noting = Noting(lumis, options or ReadOptions())
+    session = _Session(Cache.find(cache), noting)
     places = tuple(dict.fromkeys(place for _, place in wanted))
     missing = session.look_up(places)
     if missing:
-        noting = Noting(lumis, options or ReadOptions())
         run(noting, missing, lambda number, noted: session.arrived(missing[number], noted))
     return session.catalog(fileset, wanted)
 
@@ -243,9 +233,11 @@ def inspect(
 class _Session:
     """What is found in one call of `inspect`."""
 
-    def __init__(self, cache: Cache | None, lumis: bool) -> None:
+    def __init__(self, cache: Cache | None, noting: Noting) -> None:
         self._cache = cache
-        self._lumis = lumis
+        self._lumis = noting.lumis
+        self._options = noting.options
+        self._silent: set[str] = set()
         self._states: dict[Place, State | None] = {}
         self._found: dict[Place, FileInfo | Unreadable] = {}
         self._layouts: dict[str, Known] = {}
@@ -268,8 +260,8 @@ class _Session:
     def _look_up(self, places: Iterable[Place]) -> None:
         assert self._cache is not None
         for place in places:
-            state = self._states[place] = state_of(place.urls)
-            known = self._cache.get(place.urls, place.tree, state, self._layouts, _index_again)
+            state = self._states[place] = self._state(place)
+            known = self._get(place, state)
             if known is None:
                 continue
             info, layout = known
@@ -277,6 +269,15 @@ class _Session:
                 continue
             self._layouts.setdefault(info.signature, layout)
             self._found[place] = _named(info, place)
+
+    def _state(self, place: Place) -> State | None:
+        return state_of(place.urls, self._options, self._silent)
+
+    def _get(self, place: Place, state: State | None) -> tuple[FileInfo, Known] | None:
+        assert self._cache is not None
+        return self._cache.get(
+            place.urls, place.tree, state, self._layouts, _index_again, self._options
+        )
 
     def arrived(self, place: Place, noted: Noted | Unreadable) -> None:
         """Keep what a worker found."""
@@ -290,10 +291,10 @@ class _Session:
                 self._cache.put_layout(noted.signature, noted.layout)
         state = self._states.get(place)
         # Changed while it was opened: what was found belongs to neither state.
-        local = state is not None and "://" not in state[0]
-        if self._cache is not None and state and (not local or state_of(place.urls) == state):
+        changed = state and "://" not in state[0] and self._state(place) != state
+        if self._cache is not None and state and not changed:
             self._cache.put(place.urls, place.tree, state, noted.info)
-            kept = self._cache.get(place.urls, place.tree, state, self._layouts, _index_again)
+            kept = self._get(place, state)
             if kept is not None:
                 self._found[place] = kept[0]
                 return
@@ -333,7 +334,7 @@ def _index_again(info: FileInfo) -> bytes:
     options = ReadOptions()
     again, _ = attempt(info.urls, lambda url: note_file(url, info.tree, options), options)
     if again.uuid != info.uuid or again.index is None:
-        raise FileError(replaced(info.url))
+        raise ReplacedError(info.url)
     return again.index.payload
 
 

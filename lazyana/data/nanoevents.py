@@ -409,6 +409,11 @@ class _Again:
         self._reading = reading
         self._layout: Callable[[], Any] = lambda: None
 
+    @property
+    def reading(self) -> Reading:
+        """What is read, and of which partition."""
+        return self._reading
+
     def remember(self, events: ak.Array) -> None:
         # Every array of these events leads here: holding them would keep all alive to the end.
         self._layout = weakref.ref(events.layout)

@@ -128,7 +128,7 @@ def first_file(
     for label, name in enumerate(datasets):
         for file in catalog.files[name]:
             if file.entries:
-                return Partition(0, name, label, _cut_file(file, [0, file.entries], branches))
+                return Partition(0, name, label, (span_of(file, 0, file.entries, branches),))
     return None
 
 

@@ -12,8 +12,10 @@ from lazyana.data.failures import reading
 from lazyana.data.partitions import Partition
 from lazyana.options import ReadOptions
 from lazyana.reader.formats import READERS
+from lazyana.reader.ranges import open_anew
 from lazyana.reader.retry import attempt
 from lazyana.reader.spans import Span
+from lazyana.reader.trees import ReplacedError
 
 
 class Notes(Protocol):
@@ -108,7 +110,13 @@ def _read_span(
     read = READERS[span.format]
 
     def read_at(url: str) -> dict[str, ak.contents.Content]:
-        return read(url, span, names, planned, options, notes.fell_back)
+        try:
+            return read(url, span, names, planned, options, notes.fell_back)
+        except ReplacedError:
+            # What this process has had open since before the inspection may be the old file.
+            if not open_anew(url, options):
+                raise
+            return read(url, span, names, planned, options, notes.fell_back)
 
     with reading(span):
         return attempt(span.urls, read_at, options, notes.recovered)

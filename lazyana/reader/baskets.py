@@ -133,25 +133,8 @@ class BasketIndex:
             at = end
         return found
 
-    def select(self, names: Sequence[str], start: int, stop: int) -> bytes:
-        """What a task needs to read some branches of an entry range; for `unpack`.
-
-        Parameters
-        ----------
-        names
-            The branches; the order counts. Those that are not in the index are left out.
-        start, stop
-            The entry range.
-        """
-        chosen = {
-            place: self.branches[name].between(start, stop)
-            for place, name in enumerate(names)
-            if name in self.branches
-        }
-        return pack(chosen, names)
-
     def split(self, names: Sequence[str], cuts: Sequence[int]) -> list[bytes]:
-        """What `select` gives for each of many consecutive entry ranges, all at once.
+        """What tasks need to read some branches of consecutive entry ranges; for `unpack`.
 
         Parameters
         ----------
@@ -180,34 +163,6 @@ class BasketIndex:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restore the payload; frozen fields cannot be set."""
         self.__dict__.update(state)
-
-
-def pack(baskets: Mapping[int, Baskets], names: Sequence[str]) -> bytes:
-    """Baskets of some branches, by position of the branch among `names`, as few bytes."""
-    if not baskets:
-        return b""
-    edges: dict[bytes, int] = {}
-    codes: dict[str, int] = {}
-    rows = [
-        (
-            place,
-            codes.setdefault(one.code, len(codes)),
-            edges.setdefault(_bytes(one.edges), len(edges)),
-        )
-        for place, one in baskets.items()
-    ]
-    words = "\n".join(codes).encode()
-    lengths = np.array([len(edge) // 8 for edge in edges], "<u4")
-    parts = (
-        _PACKED.pack(_check(names), len(rows), len(edges), len(words)),
-        words,
-        np.array(rows, "<u2").tobytes(),
-        lengths.tobytes(),
-        *edges,
-        _joined([one.seeks for one in baskets.values()]).astype("<i8").tobytes(),
-        _joined([one.sizes for one in baskets.values()]).astype("<u4").tobytes(),
-    )
-    return b"".join(parts)
 
 
 class _Splitter:
@@ -263,12 +218,12 @@ class _Splitter:
 
 
 def unpack(packed: bytes, names: Sequence[str]) -> dict[str, Baskets]:
-    """The inverse of `pack`, with the same names in the same order.
+    """The baskets of each branch, from a part that `BasketIndex.split` made for the same names.
 
     Raises
     ------
     ValueError
-        Other names than those given to `pack`.
+        Other names, or in another order, than `split` was given.
     """
     if not packed:
         return {}

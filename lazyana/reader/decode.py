@@ -21,7 +21,7 @@ _KEY = struct.Struct(">ihiIhh")
 _TAIL = struct.Struct(">Hiiiib")
 _BLOCK_BYTES = 9
 _CHECKSUM = struct.Struct(">Q")
-_CODE = re.compile(r"(\[(\d*)\])?(.+)")
+_CODE = re.compile(r"(\[(\d*)\])?([<>|][biuf]\d{1,2})")
 _LEVEL = 1  # of no importance for decompression
 _CODECS: dict[bytes, Any] = {
     b"ZL": uproot.ZLIB(_LEVEL),
@@ -200,7 +200,7 @@ def decode(
     Raises
     ------
     BasketError
-        Other numbers of entries than the index says.
+        Other numbers of entries than the index says, or baskets without some of the entries.
     """
     matched = _CODE.fullmatch(baskets.code)
     if matched is None:
@@ -211,6 +211,9 @@ def decode(
         if basket.entries != last - first:
             msg = f"a basket has {basket.entries} entries, {last - first} by the index"
             raise BasketError(msg)
+    if edges[0] > start or edges[-1] < stop:
+        msg = f"its baskets hold entries {edges[0]}-{edges[-1]} only"
+        raise BasketError(msg)
     dtype = np.dtype(matched[3])
     ranges = [
         (max(start - first, 0), min(stop, last) - first)
@@ -268,6 +271,9 @@ def _lists(
 
 
 def _without_headers(data: Numbers, starts: Numbers, header: int) -> Numbers:
+    if (np.diff(starts) < header).any():
+        msg = f"an entry of a basket is shorter than the {header} bytes it has to begin with"
+        raise BasketError(msg)
     keep = np.ones(len(data), bool)
     keep[(starts[:-1, np.newaxis] + np.arange(header)).ravel()] = False
     return data[keep]

@@ -17,14 +17,19 @@ from lazyana.reader.fileinfo import FileInfo, Layout, Places
 from lazyana.reader.forms import Form, known_layout
 from lazyana.reader.parquet import MAGIC as PARQUET
 from lazyana.reader.parquet import note_parquet, read_parquet
-from lazyana.reader.ranges import read_ranges
+from lazyana.reader.ranges import open_anew, read_ranges
 from lazyana.reader.retry import reason
 from lazyana.reader.rntuple import is_ntuple, note_ntuple, read_ntuple
+from lazyana.reader.spans import Reader
 from lazyana.reader.trees import first_line, no_file, open_tree
 from lazyana.reader.ttree import note_tree, read_tree
 
-READERS = {"TTree": read_tree, "RNTuple": read_ntuple, "parquet": read_parquet}
-"""For each format, what reads branches of a span (see `read_tree`)."""
+READERS: Mapping[str, Reader] = {
+    "TTree": read_tree,
+    "RNTuple": read_ntuple,
+    "parquet": read_parquet,
+}
+"""For each format, what reads branches of a span."""
 
 _ROOT = b"root"
 _MAGIC_BYTES = 4
@@ -87,6 +92,7 @@ def _note_parquet(url: str, tree: str, options: ReadOptions) -> tuple[FileInfo, 
 def _format(url: str, options: ReadOptions) -> bytes:
     """The bytes that a file of a known format begins with."""
     try:
+        open_anew(url, options)
         (found,) = read_ranges(url, [(0, _MAGIC_BYTES)], options)
     except FileNotFoundError as error:
         raise FileError(no_file(url)) from error

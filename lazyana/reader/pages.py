@@ -29,7 +29,7 @@ _WORDS = struct.Struct("<QQ")
 _GROUP = struct.Struct("<QQIQiQ")
 _PAGE = np.dtype([("count", "<i4"), ("size", "<i4"), ("seek", "<u8")])
 _PAGES_END = 12  # element offset and compression settings
-_FOOTER, _PAGE_LIST = 2, 3
+HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3
 _SHARDED = 1 << 56
 
 
@@ -224,7 +224,7 @@ def groups_of_footer(footer: bytes, header_checksum: bytes) -> tuple[bytes, list
     PageError
         A footer that is damaged, or of another header.
     """
-    _check_envelope(footer, _FOOTER)
+    check_envelope(footer, _FOOTER)
     at = 2 * _WORD.size  # preamble and feature flags
     if footer[at : at + CHECKSUM_BYTES] != header_checksum:
         msg = "its footer belongs to another header"
@@ -250,7 +250,7 @@ def clusters_of(envelope: bytes, header_checksum: bytes) -> list[Cluster]:
     PageError
         A page list that is damaged, or of another header.
     """
-    _check_envelope(envelope, _PAGE_LIST)
+    check_envelope(envelope, _PAGE_LIST)
     if envelope[_WORD.size : 2 * _WORD.size] != header_checksum:
         msg = "its page list belongs to another header"
         raise PageError(msg)
@@ -290,14 +290,21 @@ def wanted_ranges(pages: Iterable[Pages]) -> list[Range]:
     return [one for each in pages for one in each.ranges]
 
 
-def _check_envelope(envelope: bytes, kind: int) -> None:
+def check_envelope(envelope: bytes, kind: int) -> None:
+    """Refuse a header, footer or page list, uncompressed, that is damaged or none.
+
+    Raises
+    ------
+    PageError
+        A wrong checksum or kind.
+    """
     if len(envelope) < 4 * _WORD.size:
         msg = f"its envelope has {len(envelope)} bytes, too few for one"
         raise PageError(msg)
     (word,) = _WORD.unpack_from(envelope)
     body, checksum = envelope[:-CHECKSUM_BYTES], envelope[-CHECKSUM_BYTES:]
     if word & 0xFFFF != kind or xxhash.xxh3_64_intdigest(body) != _WORD.unpack(checksum)[0]:
-        msg = "the checksum of its footer or page list is wrong"
+        msg = "the checksum of its header, footer or page list is wrong"
         raise PageError(msg)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,10 +20,9 @@ from lazyana.errors import FileError
 from lazyana.options import ReadOptions
 from lazyana.reader.fileinfo import FileInfo, Layout, Places, Sizes
 from lazyana.reader.forms import Form, base_form, known_layout, plain_form
-from lazyana.reader.ranges import Range, read_ranges, storage_options
-from lazyana.reader.spans import Span
-from lazyana.reader.trees import first_line, keep, replaced
-from lazyana.reader.ttree import Note
+from lazyana.reader.ranges import Range, read_ranges, told_of
+from lazyana.reader.spans import Note, Span
+from lazyana.reader.trees import ReplacedError, first_line, keep
 
 MAGIC = b"PAR1"
 _TAIL_BYTES = 8
@@ -186,8 +184,11 @@ def read_footer(url: str, size: int, options: ReadOptions) -> Footer:
 def _size(url: str, options: ReadOptions) -> int:
     if "://" not in url:
         return Path(url).stat().st_size
-    system, path = fsspec.url_to_fs(url, **storage_options(url, options))
-    return int(system.size(path))
+    _, info = told_of(url, options)
+    if info.get("size") is None:
+        msg = f"The server of {url} does not tell how long the file is, so its end is not found."
+        raise FileError(msg)
+    return int(info["size"])
 
 
 # ------------------------------------------------------------------------------- inspection
@@ -318,33 +319,7 @@ def read_parquet(
     options: ReadOptions,
     note: Note,
 ) -> dict[str, ak.contents.Content]:
-    """Some columns of a span of a parquet file.
-
-    Parameters
-    ----------
-    url
-        Which of the places of the file.
-    span
-        Which entries.
-    names
-        The columns.
-    planned, note
-        Not used: the file tells where its columns are, and they all are read the same way.
-    options
-        How to read.
-
-    Returns
-    -------
-    dict
-        Arrays of shape ``(events, ...)``, by name.
-
-    Raises
-    ------
-    FileError
-        A file that was replaced or is damaged, or a column that has no value for some event.
-    OSError
-        What the file system or server says.
-    """
+    """Some columns of a span of a parquet file, as a `Reader`."""
     del planned, note
     names = list(names)
     opened = keep(url, span, options, lambda url, _: _open(url, span, options))
@@ -356,7 +331,7 @@ def read_parquet(
     ranges = _chunks(opened, names, groups)
     probed, *views = read_ranges(url, [opened.footer.probe, *ranges], options)
     if bytes(probed) != opened.footer.probed:
-        raise FileError(replaced(url))
+        raise ReplacedError(url)
     opened.pieces.hold(ranges, views)
     try:
         table = _read_table(opened, groups, names, span, options)
@@ -375,7 +350,7 @@ def _open(url: str, span: Span, options: ReadOptions) -> Parquet:
     try:
         return Parquet(url, span.file_bytes or _size(url, options), options)
     except FootlessError as error:
-        raise FileError(replaced(url)) from error
+        raise ReplacedError(url) from error
 
 
 def _groups(edges: Sequence[int], span: Span) -> list[int]:

@@ -94,6 +94,42 @@ def coalesced(ranges: Sequence[Range], max_gap: int, longest: int | None = None)
     return merged
 
 
+def told_of(url: str, options: ReadOptions) -> tuple[Any, dict[str, Any]]:
+    """What the server of a remote file tells of it without sending any of it.
+
+    Parameters
+    ----------
+    url
+        A URL.
+    options
+        ``timeout``.
+
+    Returns
+    -------
+    system
+        The fsspec file system that asked.
+    info
+        Name, ``size`` in bytes (None where it is not told), and what else the system tells.
+
+    Raises
+    ------
+    FileError
+        A URL that this installation cannot read.
+    OSError, aiohttp.ClientError
+        What the server says.
+    """
+    system, path = _filesystem(url, options)
+    limits = {"timeout": options.timeout} if system.async_impl else {}
+    try:
+        info: dict[str, Any] = system.info(path, **limits)
+    except FileNotFoundError as error:
+        # What any failure becomes for http: the cause tells whether to try again.
+        if isinstance(error.__cause__, OSError | aiohttp.ClientError):
+            raise error.__cause__ from error
+        raise
+    return system, info
+
+
 def _local(path: str, ranges: Sequence[Range]) -> list[bytes]:
     file = os.open(path, os.O_RDONLY)
     try:
@@ -229,19 +265,32 @@ def _set_up_xrootd(timeout: int) -> None:
         environment.EnvPutInt(name, value)
 
 
-def _close(system: Any, path: str) -> None:
-    """Forget the connection of a file after an error, so that the next try makes a new one."""
+def open_anew(url: str, options: ReadOptions) -> bool:
+    """Have the next request open a file again, as an open one stays what it was when replaced.
+
+    Returns
+    -------
+    bool
+        Whether the file was open.
+    """
+    return url.startswith("root://") and _close(*_filesystem(url, options))
+
+
+def _close(system: Any, path: str) -> bool:
+    """Forget the connection of a file, so that the next try makes a new one."""
     kept = getattr(system, "_readonly_filehandle_cache", None)
     if kept is None:
-        return
+        return False
 
-    async def forget() -> None:
+    async def forget() -> bool:
         # On the thread of the event loop, the only one that changes these.
         item = kept._cache.pop(system.unstrip_protocol(path), None)
         if item is not None:
             item.handle.close(callback=lambda *_: None)
+        return item is not None
 
-    sync(system.loop, forget)
+    closed: bool = sync(system.loop, forget)
+    return closed
 
 
 _inherited: list[Any] = []

@@ -30,6 +30,19 @@ _HTTP_PASSING = (408, 425, 429)
 _CUT_OFF = ("ClientPayloadError", "ServerDisconnectedError")
 
 
+# What OpenSSL says, and what to do about it.
+_TLS = {
+    "CERTIFICATE_REQUIRED": (
+        "the server asks for a certificate (X.509), and none is sent over https: read the file "
+        "through root://, or with a token"
+    ),
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the certificate of the server is of an unknown authority: name those to be trusted in "
+        "SSL_CERT_FILE or SSL_CERT_DIR (/etc/grid-security/certificates for servers of the grid)"
+    ),
+}
+
+
 def _no_note(text: str) -> None:
     del text
 
@@ -146,6 +159,20 @@ def _is_of(error: BaseException, library: str) -> bool:
 
 def reason(error: BaseException) -> str:
     """Why something failed, on one line and without a full stop."""
+    known = _known_reason(error)
+    if known is not None:
+        return known
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return _XROOTD_PREFIX.sub("", lines[0]).rstrip(".")
+
+
+def _known_reason(error: BaseException) -> str | None:
+    """Why something failed, where the message of the exception is not the best one."""
+    tls = next((text for word, text in _TLS.items() if word in str(error)), None)
+    if tls is not None:
+        return tls
     status = _status(error)
     if status is not None:
         return f"HTTP status {status} ({getattr(error, 'message', '')})".replace(" ()", "")
@@ -153,12 +180,7 @@ def reason(error: BaseException) -> str:
         return str(error.strerror)
     if type(error).__name__ in _CUT_OFF and _is_of(error, "aiohttp"):
         return "the connection was cut off"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if not lines:
-        return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return _XROOTD_PREFIX.sub("", lines[0]).rstrip(".")
+    return "no such file" if isinstance(error, FileNotFoundError) else None
 
 
 def _tell(

@@ -20,26 +20,26 @@ from lazyana.options import ReadOptions
 from lazyana.reader.fields import Field, Schema, schema_of
 from lazyana.reader.fileinfo import FileInfo, Layout, Sizes
 from lazyana.reader.forms import Form, base_form, branch_form, known_layout, plain_form
+from lazyana.reader.header import HEADER_BYTES
 from lazyana.reader.origin import nano_version, tag_of, weights_of_runs
 from lazyana.reader.pages import (
     CHECKSUM_BYTES,
+    HEADER,
     Cluster,
     Group,
     Numbers,
     PageError,
     Pages,
     UnusualPageError,
+    check_envelope,
     clusters_of,
     groups_of_footer,
     inflated,
     wanted_ranges,
 )
 from lazyana.reader.ranges import read_ranges
-from lazyana.reader.spans import Span
-from lazyana.reader.trees import first_line, keep, open_tree, read_branch, replaced
-from lazyana.reader.ttree import Note
-
-_HEAD_BYTES = 75
+from lazyana.reader.spans import Note, Span
+from lazyana.reader.trees import ReplacedError, first_line, keep, open_tree, read_branch
 
 _lock = threading.Lock()
 _schemas: dict[bytes, Schema] = {}
@@ -59,9 +59,10 @@ class Ntuple:
             for part in ("Header", "Footer")
         ]
         self.head, header, footer = read_ranges(
-            url, [(0, _HEAD_BYTES), *((seek, seek + size) for seek, size in parts)], options
+            url, [(0, HEADER_BYTES), *((seek, seek + size) for seek, size in parts)], options
         )
         self._header = inflated(header, model.member("fLenHeader"))
+        check_envelope(self._header, HEADER)  # uproot only asserts
         extension, self.groups = groups_of_footer(
             inflated(footer, model.member("fLenFooter")), self._checksum
         )
@@ -211,35 +212,7 @@ def read_ntuple(
     options: ReadOptions,
     note: Note,
 ) -> dict[str, ak.contents.Content]:
-    """Some fields of a span of an RNTuple.
-
-    Parameters
-    ----------
-    url
-        Which of the places of the file.
-    span
-        Which entries.
-    names
-        The fields.
-    planned
-        Not used: the file tells where its pages are.
-    options
-        How to read.
-    note
-        Called with each field that uproot had to read.
-
-    Returns
-    -------
-    dict
-        Arrays of shape ``(events, ...)``, by name.
-
-    Raises
-    ------
-    FileError
-        A file that was replaced or is damaged, naming it and the field.
-    OSError
-        What the file system or server says.
-    """
+    """Some fields of a span of an RNTuple, as a `Reader`: from its pages, else by uproot."""
     del planned
     names = list(names)
     ntuple = keep(url, span, options, lambda url, tree: _open(url, tree, options))
@@ -259,9 +232,11 @@ def _open(url: str, tree: str, options: ReadOptions) -> Ntuple:
     model = open_tree(url, tree, options)
     if not is_ntuple(model):
         model.file.close()
-        raise FileError(replaced(url))
+        raise ReplacedError(url)
     try:
-        return Ntuple(url, model, options)
+        opened = Ntuple(url, model, options)
+        _ = opened.schema  # uproot says here what it cannot read
+        return opened
     except PageError as error:
         model.file.close()
         msg = f"{tree!r} of {url} cannot be read: {first_line(error)}"
@@ -303,9 +278,9 @@ def _read_fields(
             continue
         wanted[name] = field
         pages.update(listed)
-    head, *buffers = read_ranges(url, [(0, _HEAD_BYTES), *wanted_ranges(pages.values())], options)
+    head, *buffers = read_ranges(url, [(0, HEADER_BYTES), *wanted_ranges(pages.values())], options)
     if head != ntuple.head:
-        raise FileError(replaced(url))
+        raise ReplacedError(url)
     owners = {column: name for name, field in wanted.items() for column in field.columns}
     numbers = _decoded(url, span, schema, pages, buffers, owners, options)
     found: dict[str, ak.contents.Content] = {}

@@ -1,9 +1,17 @@
-"""Spans: what is read of one file at a time."""
+"""Spans: what is read of one file at a time, and what reads them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+import awkward as ak
+
+from lazyana.options import ReadOptions
+
+Note = Callable[[str], None]
+"""Told the name of each branch that uproot had to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,7 @@ class Span:
     file_bytes
         Size that the file must still have; 0 where it is not known.
     baskets
-        Byte ranges of the branches that the plan reads, from `BasketIndex.select`; ``b""`` where
+        Byte ranges of the branches that the plan reads, from `BasketIndex.split`; ``b""`` where
         there is no index.
     """
 
@@ -65,3 +73,48 @@ class Span:
     def where(self) -> str:
         """The entries, for messages."""
         return f"entries {self.start}-{self.stop} of {self.url}"
+
+
+class Reader(Protocol):
+    """Reads branches of a span, of files in one format."""
+
+    def __call__(
+        self,
+        url: str,
+        span: Span,
+        names: Iterable[str],
+        planned: Sequence[str],
+        options: ReadOptions,
+        note: Note,
+    ) -> dict[str, ak.contents.Content]:
+        """Some branches of a span.
+
+        Parameters
+        ----------
+        url
+            Which of the places of the file.
+        span
+            Which entries.
+        names
+            The branches.
+        planned
+            The branches that the plan reads, as `Span.baskets` counts them. Formats without a
+            basket index find in the file itself where its data are.
+        options
+            How to read.
+        note
+            Called with each branch that uproot had to read.
+
+        Returns
+        -------
+        dict
+            Arrays of shape ``(events, ...)``, by name.
+
+        Raises
+        ------
+        FileError
+            A file that was replaced or is damaged, naming it and the branch; in parquet also a
+            column without a value for some event.
+        OSError
+            What the file system or server says.
+        """

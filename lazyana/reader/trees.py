@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import aiohttp
 import awkward as ak
 import uproot
 
 from lazyana.errors import FileError, did_you_mean
 from lazyana.options import ReadOptions
+from lazyana.reader.header import HEADER_BYTES, Header
 from lazyana.reader.source import uproot_options
 from lazyana.reader.spans import Span
 
@@ -25,6 +27,27 @@ FileState = tuple[int, int, int]
 
 _kept = threading.local()
 _DEFAULT = ReadOptions()
+
+
+class ReplacedError(FileError):
+    """A file whose content has another identity than when it was inspected.
+
+    Parameters
+    ----------
+    url
+        Where it is.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{url} was replaced since it was inspected (other file identifier). "
+            "Open the fileset again with la.open so that it is inspected anew."
+        )
+        self.url = url
+
+    def __reduce__(self) -> Any:
+        """Travel as what it is made of."""
+        return ReplacedError, (self.url,)
 
 
 class Opened(Protocol):
@@ -71,26 +94,35 @@ def open_tree(url: str, tree: str, options: ReadOptions = _DEFAULT) -> Any:
         A file that cannot be opened, is no ROOT file, or has no such tree.
     """
     try:
-        root = uproot.open({url: None}, **uproot_options(url, options))
+        # Without its cache of arrays: what is read is not read again, and files are kept open.
+        root = uproot.open({url: None}, array_cache=None, **uproot_options(url, options))
     except FileNotFoundError as error:
         raise FileError(no_file(url)) from error
     except Exception as error:
+        _check_length(url)  # the usual reason
         msg = f"{url} cannot be opened as a ROOT file: {first_line(error)}"
         raise FileError(msg) from error
     try:
-        _check_length(root, url)
+        _check_length(url)
         return _tree_in(root, url, tree)
     except BaseException:
         root.close()
         raise
 
 
-def _check_length(root: Any, url: str) -> None:
+def _check_length(url: str) -> None:
     """Refuse a local file that ends before the end its header tells."""
-    found, expected = root.file.source.num_bytes, root.file.fEND
-    if "://" not in url and found < expected:
+    if "://" in url:
+        return
+    try:
+        with Path(url).open("rb") as file:
+            header = Header.of(file.read(HEADER_BYTES))
+        found = Path(url).stat().st_size
+    except OSError:  # who opens it says so
+        return
+    if header is not None and found < header.end:
         msg = (
-            f"{url} is cut short: it has {found} of {expected} bytes. It may still be being "
+            f"{url} is cut short: it has {found} of {header.end} bytes. It may still be being "
             "written or copied."
         )
         raise FileError(msg)
@@ -158,7 +190,7 @@ def _trees(root: Any) -> list[str]:
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return lines[0].rstrip(",") if lines else type(error).__name__
 
 
 def open_kept(url: str, span: Span, options: ReadOptions) -> Any:
@@ -192,15 +224,15 @@ def keep(
     key = (url, span.tree, span.format)
     state = file_state(url)
     known, opened = cache.pop(key, (None, None))
-    if opened is not None and known != state:
+    if opened is not None and (known != state or opened.uuid != span.uuid):
         # Written over since this thread opened it.
         opened.close()
         opened = None
     if opened is None:
-        opened = opener(url, span.tree)
+        opened = _opened(url, span.tree, opener)
     if opened.uuid != span.uuid:
         opened.close()
-        raise FileError(replaced(url))
+        raise ReplacedError(url)
     cache[key] = (state, opened)
     while len(cache) > options.open_files:
         _, (_, oldest) = cache.popitem(last=False)
@@ -208,12 +240,16 @@ def keep(
     return opened
 
 
-def replaced(url: str) -> str:
-    """Message for a file whose content has another identity than when it was inspected."""
-    return (
-        f"{url} was replaced since it was inspected (other file identifier). "
-        "Open the fileset again with la.open so that it is inspected anew."
-    )
+def _opened(url: str, tree: str, opener: Callable[[str, str], OpenedT]) -> OpenedT:
+    try:
+        return opener(url, tree)
+    except (OSError, aiohttp.ClientError):
+        raise
+    except Exception as error:
+        # Libraries stumble over damage in ways of their own.
+        what = f"{type(error).__name__}: {first_line(error)}"
+        msg = f"{url} cannot be opened ({what}). The file is damaged: copy it again."
+        raise FileError(msg) from error
 
 
 def read_branch(tree: Any, name: str, span: Span) -> ak.Array:

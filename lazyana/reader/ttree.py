@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import struct
-import uuid
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +14,7 @@ from lazyana.options import ReadOptions
 from lazyana.reader.baskets import BasketIndex, Baskets, baskets_of, unpack
 from lazyana.reader.decode import BasketError, UnusualBasketError, decode, open_basket
 from lazyana.reader.fileinfo import FileInfo, Layout, Sizes
+from lazyana.reader.header import HEADER_BYTES, Header
 from lazyana.reader.origin import (
     WEIGHT,
     nano_version,
@@ -24,15 +23,8 @@ from lazyana.reader.origin import (
     weights_of_runs,
 )
 from lazyana.reader.ranges import Range, read_ranges
-from lazyana.reader.spans import Span
-from lazyana.reader.trees import open_kept, read_branch, replaced
-
-_HEADER_BYTES = 75
-_SMALL = struct.Struct(">4siiiiiiiBiiiH16s")
-_BIG = struct.Struct(">4siiqqiiiBiqiH16s")
-_BIG_FROM = 1_000_000
-
-Note = Callable[[str], None]
+from lazyana.reader.spans import Note, Span
+from lazyana.reader.trees import ReplacedError, open_kept, read_branch
 
 
 def note_tree(
@@ -101,35 +93,7 @@ def read_tree(
     options: ReadOptions,
     note: Note,
 ) -> dict[str, ak.contents.Content]:
-    """Some branches of a span of a TTree.
-
-    Parameters
-    ----------
-    url
-        Which of the places of the file.
-    span
-        Which entries.
-    names
-        The branches.
-    planned
-        The branches that the plan reads, as `span.baskets` counts them.
-    options
-        How to read.
-    note
-        Called with each branch that uproot had to read.
-
-    Returns
-    -------
-    dict
-        Arrays of shape ``(events, ...)``, by name.
-
-    Raises
-    ------
-    FileError
-        A file that was replaced or is damaged, naming it and the branch.
-    OSError
-        What the file system or server says.
-    """
+    """Some branches of a span of a TTree, as a `Reader`: from its baskets, else by uproot."""
     names = list(names)
     indexed = unpack(span.baskets, planned)
     found = _read_baskets(
@@ -152,7 +116,7 @@ def _read_baskets(
 ) -> dict[str, ak.contents.Content]:
     if not wanted:
         return {}
-    ranges: list[Range] = [(0, _HEADER_BYTES)]
+    ranges: list[Range] = [(0, HEADER_BYTES)]
     for one in wanted.values():
         starts = one.seeks.tolist()
         ranges += [
@@ -202,9 +166,8 @@ def _damaged(url: str, span: Span, name: str, error: BasketError) -> str:
 
 def _check_header(url: str, span: Span, head: memoryview) -> None:
     """Refuse a file that is not the one inspected."""
-    small = _SMALL.unpack_from(head)
-    fields = _BIG.unpack_from(head) if small[1] >= _BIG_FROM else small
-    if fields[0] != b"root" or str(uuid.UUID(bytes=fields[-1])) != span.uuid:
-        raise FileError(replaced(url))
-    if span.file_bytes and fields[3] != span.file_bytes:
-        raise FileError(replaced(url))
+    header = Header.of(head)
+    if header is None or header.uuid != span.uuid:
+        raise ReplacedError(url)
+    if span.file_bytes and header.end != span.file_bytes:
+        raise ReplacedError(url)

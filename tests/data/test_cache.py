@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import logging
 import os
+import runpy
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import fsspec
 import numpy as np
 import pytest
 import uproot
@@ -27,6 +26,10 @@ from lazyana.data.inspect import inspect
 from lazyana.errors import FileError, InputTypeError
 from lazyana.reader import formats
 from lazyana.reader.fileinfo import FileInfo
+
+servers = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "reader" / "remote_servers.py"))
+)
 
 
 def write(path: Path, events: int = 5, value: float = 0, **branches: Any) -> Path:
@@ -383,118 +386,3 @@ def test_processes_share_a_cache(tmp_path: Path, folder: Path) -> None:
     assert damaged
     assert len(inspect({"all": files}, cache=folder).files["all"]) == 6
     assert not [path for path in folder.rglob("*") if path.name.endswith(".part")]
-
-
-# ---------------------------------------------------------------------------- remote files
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the files of a folder, in parts if asked, and tells as much of them as it should."""
-
-    tells: tuple[str, ...] = ()
-    requests: list[str]
-
-    def do_HEAD(self) -> None:
-        """Answer without the content."""
-        self._answer(b"")
-
-    def do_GET(self) -> None:
-        """Answer with the content asked for."""
-        self._answer(Path(self.translate_path(self.path)).read_bytes())
-
-    def _answer(self, content: bytes) -> None:
-        stat = Path(self.translate_path(self.path)).stat()
-        given = self.headers.get("Range")
-        self.requests.append(f"{self.command} {given or ''}".strip())
-        size = stat.st_size
-        first, last = 0, size - 1
-        if given:
-            left, _, right = given.removeprefix("bytes=").partition("-")
-            first, last = int(left), min(int(right or size), size - 1)
-        self.send_response(206 if given else 200)
-        self.send_header("Accept-Ranges", "bytes")
-        if given:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
-        self.send_header("Content-Length", str(last - first + 1))
-        if "ETag" in self.tells:
-            self.send_header("ETag", f'"{stat.st_mtime_ns}"')
-        self.end_headers()
-        self.wfile.write(content[first : last + 1])
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, type[Handler]]]:
-    """Address of a server of a folder, and its handler."""
-
-    class Own(Handler):
-        requests: list[str] = []  # noqa: RUF012
-
-    handler = partial(Own, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_address[1]}", Own
-        finally:
-            running.shutdown()
-            thread.join()
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("tells", [("ETag",), ()])
-def test_a_file_at_a_server_is_opened_again_only_if_it_changed(
-    tells: tuple[str, ...],
-    tmp_path: Path,
-    folder: Path,
-    opened: list[str],
-    server: tuple[str, type[Handler]],
-) -> None:
-    address, handler = server
-    handler.tells = tells
-    path = write(tmp_path / "a.root")
-    url = f"{address}/a.root"
-    first = only(inspect(url, cache=folder))
-    assert first.entries == 5
-    handler.requests.clear()
-    assert only(inspect(url, cache=folder)) == first
-    # What it tells is enough, or the first bytes of the file are.
-    assert len(handler.requests) == (1 if tells else 2)
-    assert opened == [url]
-    exchange(path)
-    os.utime(path)
-    assert only(inspect(url, cache=folder)).uuid != first.uuid
-    assert opened == [url, url]
-
-
-def test_a_remote_file_is_told_by_what_the_file_system_knows(tmp_path: Path, folder: Path) -> None:
-    system = fsspec.filesystem("memory")
-    content = write(tmp_path / "a.root").read_bytes()
-    system.pipe("/state/a.root", content)
-    before = state_of(["memory://state/a.root"])
-    assert before is not None
-    assert before[:2] == ("memory://state/a.root", len(content))
-    assert state_of(["memory://state/a.root"]) == before
-    system.pipe("/state/a.root", content)
-    assert state_of(["memory://state/a.root"]) != before
-    assert state_of(["memory://state/none.root"]) is None
-    assert state_of(["nosuch://state/none.root"]) is None
-    # Where the first place does not answer, the second one counts.
-    local = str(tmp_path / "a.root")
-    assert state_of(["memory://state/none.root", local]) == state_of([local])
-
-
-def test_copies_of_a_file_with_other_times_are_the_same_file(
-    tmp_path: Path, folder: Path, opened: list[str]
-) -> None:
-    system = fsspec.filesystem("memory")
-    content = write(tmp_path / "a.root").read_bytes()
-    other = write(tmp_path / "b.root", value=1).read_bytes()
-    assert len(content) == len(other)
-    url = "memory://copies/a.root"
-    for sent, opens in ((content, 1), (content, 1), (other, 2), (other + b"0", 3)):
-        system.pipe("/copies/a.root", sent)
-        inspect(url, cache=folder)
-        assert len(opened) == opens

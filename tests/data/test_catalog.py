@@ -172,6 +172,32 @@ def test_merging_is_associative() -> None:
     assert left == right == Catalog.merge(*parts)
 
 
+@pytest.mark.integration
+def test_files_of_any_format_are_put_together(real_data: Path) -> None:
+    names = ("nano_dy.root", "nano_dy.parquet", "nano_dy_rntuple.root")
+    paths = [str(real_data / "nanoaod" / name) for name in names]
+    parts = [inspect({"DY": path}) for path in paths]
+    # The same branches, each with the title that its format gave it.
+    assert len({part.files["DY"][0].signature for part in parts[:2]}) == 1
+    assert len({layout.base_form for part in parts[:2] for layout in part.layouts.values()}) == 2
+    merged = Catalog.merge(*parts)
+    assert merged.to_json()["DY"]["formats"] == ["RNTuple", "TTree", "parquet"]
+    events = la.open(merged)
+    assert la.compute(events.cutflow(), executor="sync").report.events_read == 120
+
+
+def test_a_file_at_another_place_is_the_same_file() -> None:
+    both = {"root://one//a.root": ("root://two//a.root",)}
+    one = catalog("root://one//a.root", alternatives=both["root://one//a.root"])
+    (dataset,) = one.fileset.datasets
+    one = replace(one, fileset=Fileset((replace(dataset, alternatives=both),)))
+    other = catalog("root://two//a.root", "root://two//b.root")
+    for parts in ((one, other), (other, one)):
+        merged = Catalog.merge(*parts)
+        assert merged.entries("DY") == 20
+        assert len(merged.fileset["DY"].files) == 2
+
+
 def test_what_one_catalog_could_not_read_another_one_could() -> None:
     failed = (Unreadable("b.root", "no"), Unreadable("c.root", "no"))
     whole = catalog("a.root", "b.root", "c.root")

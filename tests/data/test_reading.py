@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -289,6 +290,26 @@ def test_slow_server_is_left_for_the_next_place(info: FileInfo, web: Any, path: 
     assert same(found, read(partition(info), QUICK))
     assert notes.recoveries[0].endswith(f" (2 tries); read from {path} instead")
     assert len(web.requests) == 2
+
+
+@pytest.mark.integration
+def test_file_that_was_replaced_while_it_was_open(
+    info: FileInfo, xrootd: Any, tmp_path: Path
+) -> None:
+    """Workers keep files open from one run to the next; an open one stays what it was."""
+    url = xrootd.url("DYJetsToLL_0.root")
+    old = partition(info, url)
+    read(old, QUICK)
+    (made,) = toy.write_dataset(tmp_path, "DYJetsToLL", events=4_000, seed=7)
+    other = note_file(str(made), "Events")[0]
+    made.chmod(0o644)
+    target = Path(shutil.move(made, xrootd.folder / "new.root"))
+    target = target.rename(xrootd.folder / "DYJetsToLL_0.root")
+    new = partition(other, url, stop=4_000)
+    whole = partition(other, str(target), stop=4_000)
+    assert same(read(new, QUICK), read(whole, QUICK))
+    with pytest.raises(FileError, match="was replaced since it was inspected"):
+        read(old, QUICK)
 
 
 @pytest.mark.integration

@@ -11,7 +11,7 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lazyana.reader.baskets import BasketIndex, Baskets, code_of, pack, unpack
+from lazyana.reader.baskets import BasketIndex, Baskets, code_of, unpack
 
 CODES = (">f4", "|b1", "[]>f4", "[10]>i4")
 
@@ -48,9 +48,10 @@ def test_an_index_keeps_everything(given_branches: dict[str, Baskets]) -> None:
 @given(branches)
 def test_what_a_task_carries(given_branches: dict[str, Baskets]) -> None:
     names = ["not indexed", *given_branches]
-    packed = pack({names.index(name): one for name, one in given_branches.items()}, names)
+    last = max((int(one.edges[-1]) for one in given_branches.values()), default=1)
+    (packed,) = BasketIndex.build(given_branches).split(names, [0, last])
     assert {name: plain(one) for name, one in unpack(packed, names).items()} == {
-        name: plain(one) for name, one in given_branches.items()
+        name: plain(one.between(0, last)) for name, one in given_branches.items()
     }
 
 
@@ -72,7 +73,7 @@ def test_between_holds_every_entry(one: Baskets, first: int, length: int) -> Non
 
 def test_byte_ranges_of_other_branches_are_refused() -> None:
     one = Baskets(">f4", np.array([100]), np.array([10]), np.array([0, 5]))
-    packed = pack({0: one}, ["a", "b"])
+    (packed,) = BasketIndex.build({"a": one}).split(["a", "b"], [0, 5])
     with pytest.raises(ValueError, match="for other branches than its plan"):
         unpack(packed, ["b", "a"])
 
@@ -81,7 +82,7 @@ def test_a_task_carries_few_bytes() -> None:
     edges = np.arange(3) * 100_000
     one = Baskets("[]>f4", np.array([10**9, 2 * 10**9]), np.array([30_000, 40_000]), edges)
     names = [f"Muon_{i}" for i in range(20)]
-    packed = pack(dict.fromkeys(range(20), one), names)
+    (packed,) = BasketIndex.build(dict.fromkeys(names, one)).split(names, [0, 200_000])
     assert len(packed) < 700
 
 

@@ -180,3 +180,23 @@ def test_numbers_of_another_size() -> None:
     opened = [open_basket(memoryview(flat_basket([1, 2, 3])))]
     with pytest.raises(BasketError, match="3 numbers has 12 bytes"):
         decode(index(">f8", 3), opened, 0, 3)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 4), (2, 9)])
+def test_entries_that_no_basket_holds(start: int, stop: int) -> None:
+    opened = [open_basket(memoryview(flat_basket([1, 2, 3])))]
+    with pytest.raises(BasketError, match="hold entries 0-3 only"):
+        decode(index(">f4", 3), opened, start, stop)
+
+
+def test_lists_shorter_than_what_each_begins_with() -> None:
+    opened = [open_basket(memoryview(list_basket([[1.5, 2.5, 3.5], [4.5], [5.5]])))]
+    with pytest.raises(BasketError, match="shorter than the 10 bytes"):
+        decode(index("[10]>f4", 3), opened, 0, 3)
+
+
+@pytest.mark.parametrize("code", ["O", "[]O", "V16", "[x]>f4", ""])
+def test_codes_that_are_no_numbers_are_refused(code: str) -> None:
+    opened = [open_basket(memoryview(flat_basket([1, 2, 3])))]
+    with pytest.raises(BasketError, match="unknown code"):
+        decode(index(code, 3), opened, 0, 3)

@@ -186,6 +186,12 @@ def test_errors_of_the_file(error: Exception) -> None:
     assert not is_passing(error)
 
 
+NO_X509 = (
+    "the server asks for a certificate (X.509), and none is sent over https: read the file through "
+    "root://, or with a token"
+)
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -195,6 +201,7 @@ def test_errors_of_the_file(error: Exception) -> None:
         (PermissionError("not yours.\nAsk."), "not yours"),
         (OSError(), "OSError"),
         (OSError("submit: [ERROR] Operation expired"), "Operation expired"),
+        (OSError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert"), NO_X509),
     ],
 )
 def test_reasons_are_short(error: Exception, said: str) -> None:

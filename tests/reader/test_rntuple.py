@@ -351,6 +351,14 @@ def test_damaged_footer(span: Span, copy: Path) -> None:
         read(span, ["float32"])
 
 
+def test_damaged_header(span: Span, copy: Path) -> None:
+    with uproot.open(copy) as file:
+        at = file["Events"].member("fSeekHeader")
+    overwrite(copy, at + 40, b"\xa5\x5a\xa5")
+    with pytest.raises(FileError, match=rf"'Events' of {copy} cannot be read: .*its header"):
+        read(span, ["float32"])
+
+
 def test_never_a_short_read(span: Span) -> None:
     with pytest.raises(FileError, match="it has 50 entries from 0 on"):
         read(replace(span, stop=60), ["float32"])

@@ -127,6 +127,35 @@ def test_a_file_of_another_identity_is_closed(span: Span) -> None:
     assert fake.closed == 1
 
 
+def test_an_open_file_of_another_identity_is_opened_again(span: Span) -> None:
+    """At a server a file may be replaced, and inspected again, while this process has it open."""
+
+    def both() -> list[Fake]:
+        old, new = Fake("old"), Fake("new")
+        waiting = iter((old, new))
+        remote = replace(span, urls=("http://host/a.root",), format="fake")
+        for fake in (old, new):
+            one = replace(remote, uuid=fake.uuid)
+            assert keep(one.url, one, ReadOptions(), lambda url, tree: next(waiting)) is fake
+        return [old, new]
+
+    assert [fake.closed for fake in in_a_new_thread(both)] == [1, 0]
+
+
+def test_what_libraries_stumble_over_is_an_error_of_the_file(span: Span) -> None:
+    def opener(url: str, tree: str) -> Fake:
+        raise AssertionError
+
+    with pytest.raises(FileError, match=r"cannot be opened \(AssertionError: .* damaged"):
+        keep(span.url, replace(span, format="fake"), ReadOptions(), opener)
+
+
+def test_no_arrays_are_kept_with_a_file(span: Span) -> None:
+    tree = open_kept(span.url, span, ReadOptions())
+    read_branch(tree, "Muon_pt", span)
+    assert not tree.file.array_cache
+
+
 def test_a_file_written_over_is_opened_again(span: Span) -> None:
     fakes = [Fake(span.uuid), Fake(span.uuid)]
     waiting = iter(fakes)
