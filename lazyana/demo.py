@@ -9,7 +9,6 @@ from typing import Any
 
 import awkward as ak
 import hist
-from coffea.lumi_tools import LumiMask
 
 from lazyana.data.fileset import Fileset
 from lazyana.engine.result import Result
@@ -94,6 +93,8 @@ class Zmumu:
     def skim(self, events: Events) -> Events:
         """Loose cuts and the trigger: what the rest of the analysis never looks at again."""
         if not events.is_mc and self.golden is not None:
+            from coffea.lumi_tools import LumiMask  # compiles for seconds when imported
+
             certified = LumiMask(str(self.golden))
             events = events.filter(golden_json=certified(events.run, events.luminosityBlock))
         if "goodVertices" in events.Flag.fields:
