@@ -12,8 +12,8 @@ virtual arrays. Every bin is compared before anything is timed.
 - ``nominal``: the same without any variation.
 
 On a shared server with two cores, for 1.6 million events in 16 files of 661 branches, in thousand
-events a second: lazyana 82, coffea 25 with all variations (3.2 times as fast); 258 and 58 for
-nominal alone (4.4 times); the first run, which inspects all files, is 1.7 times as fast.
+events a second: lazyana 122, coffea 28 with all variations (4.4 times as fast); 347 and 72 for
+nominal alone (4.8 times); the first run, which inspects all files, is 2.3 times as fast.
 
 Run ``python benchmarks/zmumu.py --help`` for options.
 """
