@@ -1,0 +1,1 @@
+"""Functions of physics objects: selections, matching, kinematics, corrections."""
