@@ -25,7 +25,7 @@ ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 WHOLE = {"test_docs.py", "test_house.py"}
 
 # Declared for what another package does with it: dashboards, and corrections in users' expressions.
-USED_BY_OTHERS = {"bokeh", "correctionlib"}
+USED_BY_OTHERS = {"bokeh"}
 # Rooms of one thing in several modules, tested together.
 TESTED_TOGETHER = {"toy"}
 

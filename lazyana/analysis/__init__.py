@@ -1,0 +1,1 @@
+"""The declarative layer: a configuration becomes calls on the frame."""
