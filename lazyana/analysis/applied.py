@@ -1,0 +1,240 @@
+"""What applies where: weights, variations and columns of each sample, subsample and category."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lazyana.analysis.schema import AppliedSection, VariationsSection
+from lazyana.errors import InputError, did_you_mean
+
+SUBSAMPLE = "__"
+"""Between the name of a sample and that of a subsample: ``TTTo2L2Nu__bb``."""
+
+_EXCLUSIVE = ("genWeight", "signOf_genWeight")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Categories of a sample that are weighed and varied alike.
+
+    Attributes
+    ----------
+    categories
+        Their names.
+    weights
+        Names of the weights that apply.
+    varied
+        Names of those whose variations are kept.
+    shapes
+        Names of the calibrators whose variations are kept.
+    """
+
+    categories: tuple[str, ...]
+    weights: tuple[str, ...] = ()
+    varied: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a configuration says of weights, variations and columns.
+
+    Attributes
+    ----------
+    weights, columns
+        What applies where.
+    variations
+        Which of their variations are kept.
+    categories
+        Names of the categories.
+    samples
+        Names of all samples, whether or not they are run over.
+    subsamples
+        Names of the subsamples of those that are split.
+    known_weights
+        The classes of the weights, by name.
+    known_calibrators
+        The classes of the calibrators, by name.
+    """
+
+    weights: AppliedSection
+    variations: VariationsSection
+    columns: AppliedSection
+    categories: tuple[str, ...]
+    samples: tuple[str, ...]
+    subsamples: Mapping[str, tuple[str, ...]]
+    known_weights: Mapping[str, Any] = field(default_factory=dict)
+    known_calibrators: Mapping[str, Any] = field(default_factory=dict)
+
+    def names_of(self, sample: str, subsample: str | None) -> tuple[str, ...]:
+        """The names that a sample, or a subsample, goes by in a configuration."""
+        return (sample,) if subsample is None else (sample, f"{sample}{SUBSAMPLE}{subsample}")
+
+    def parts(
+        self, sample: str, subsample: str | None = None, *, is_mc: bool = True
+    ) -> tuple[Part, ...]:
+        """The categories of a sample, together where they are weighed and varied alike.
+
+        Data get no weight that is of simulation only, and no variation.
+        """
+        names = self.names_of(sample, subsample)
+        found: dict[tuple[Any, ...], list[str]] = {}
+        for category in self.categories:
+            weights = tuple(
+                name
+                for name in self.weights.of(names, category)
+                if is_mc or not self.known_weights[name].isMC_only
+            )
+            kept = self.variations.weights.of(names, category) if is_mc else ()
+            varied = tuple(name for name in weights if name in kept)
+            shapes = self.variations.shape.of(names, category) if is_mc else ()
+            found.setdefault((weights, varied, shapes), []).append(category)
+        return tuple(Part(tuple(some), *key) for key, some in found.items())
+
+    def shapes_of(self, sample: str) -> tuple[str, ...]:
+        """Names of the calibrators whose variations some category of a sample keeps."""
+        found: dict[str, None] = {}
+        for subsample in self.subsamples.get(sample) or (None,):
+            for category in self.categories:
+                names = self.names_of(sample, subsample)
+                found |= dict.fromkeys(self.variations.shape.of(names, category))
+        return tuple(found)
+
+    def columns_of(self, sample: str, subsample: str | None, category: str) -> tuple[Any, ...]:
+        """The columns of a category of a sample."""
+        return self.columns.of(self.names_of(sample, subsample), category)
+
+    def table(self) -> list[dict[str, str]]:
+        """A row for each sample or subsample and part: its categories, weights and variations."""
+        return [
+            {
+                "sample": self.names_of(sample, subsample)[-1],
+                "categories": ", ".join(part.categories),
+                "weights": ", ".join(part.weights),
+                "varied": ", ".join(part.varied),
+                "shapes": ", ".join(part.shapes),
+            }
+            for sample in self.samples
+            for subsample in self.subsamples.get(sample) or (None,)
+            for part in self.parts(sample, subsample)
+        ]
+
+    def check(self) -> None:
+        """Refuse what names something that does not exist or contradicts itself.
+
+        Raises
+        ------
+        InputError
+            All of it, each with its place in the configuration.
+        """
+        wrong: list[str] = []
+        sections = {
+            "weights": (self.weights, self.known_weights, "weight"),
+            "variations.weights": (self.variations.weights, self.known_weights, "weight"),
+            "variations.shape": (self.variations.shape, self.known_calibrators, "calibrator"),
+            "columns": (self.columns, None, "columns"),
+        }
+        for title, (section, known, what) in sections.items():
+            wrong += self._unknown_samples(title, section)
+            for place, category, item in section.entries():
+                where = f"{title}.{place}"
+                if category is not None and category not in self.categories:
+                    wrong.append(_unknown(where, "category", category, self.categories))
+                if known is not None and item not in known:
+                    wrong.append(_unknown(where, what, str(item), known))
+        if not wrong:
+            wrong = [*self._twice(), *self._both_generator_weights(), *self._without_weight()]
+        if wrong:
+            msg = "The configuration cannot be used:\n" + "\n".join(f"- {line}" for line in wrong)
+            raise InputError(msg)
+
+    def _unknown_samples(self, title: str, section: AppliedSection) -> list[str]:
+        every = [
+            *self.samples,
+            *(
+                f"{sample}{SUBSAMPLE}{name}"
+                for sample, names in self.subsamples.items()
+                for name in names
+            ),
+        ]
+        return [
+            _unknown(f"{title}.bysample", "sample", name, every)
+            for name in section.bysample
+            if name not in every
+        ]
+
+    def _worlds(self) -> Iterable[tuple[str, str | None, str]]:
+        """Every sample, subsample and category."""
+        for sample in self.samples:
+            for subsample in self.subsamples.get(sample) or (None,):
+                for category in self.categories:
+                    yield sample, subsample, category
+
+    def _twice(self) -> list[str]:
+        """Weights that several entries apply to the same events."""
+        found: dict[str, None] = {}
+        for sample, subsample, category in self._worlds():
+            names = self.names_of(sample, subsample)
+            places: dict[str, list[str]] = {}
+            for place, only, name in self.weights.entries():
+                of_others = place.startswith("bysample") and not any(
+                    place.startswith(f"bysample[{one!r}]") for one in names
+                )
+                if only in (None, category) and not of_others:
+                    places.setdefault(name, []).append(place)
+            for name, some in places.items():
+                if len(some) > 1:
+                    found[
+                        f"Weight {name!r} applies twice to category {category!r} of {names[-1]}: "
+                        f"it is in weights.{' and weights.'.join(some)}. Keep one."
+                    ] = None
+        return list(found)[:10]
+
+    def _both_generator_weights(self) -> list[str]:
+        for sample, subsample, category in self._worlds():
+            weights = self.weights.of(self.names_of(sample, subsample), category)
+            if all(name in weights for name in _EXCLUSIVE):
+                return [
+                    f"Both genWeight and signOf_genWeight apply to category {category!r} of "
+                    f"{sample}: the second is the sign of the first. Keep one."
+                ]
+        return []
+
+    def _without_weight(self) -> list[str]:
+        """Variations of weights that do not apply, or have none."""
+        wrong: dict[str, None] = {}
+        for place, only, name in self.variations.weights.entries():
+            where = f"variations.weights.{place}"
+            if not getattr(self.known_weights[name], "has_variations", True):
+                wrong[f"{where} names weight {name!r}, which has no variations."] = None
+                continue
+            applies = any(
+                name in self.weights.of(self.names_of(sample, subsample), category)
+                for sample, subsample, category in self._worlds()
+                if only in (None, category)
+                and (
+                    not place.startswith("bysample")
+                    or any(
+                        place.startswith(f"bysample[{one!r}]")
+                        for one in self.names_of(sample, subsample)
+                    )
+                )
+            )
+            if not applies:
+                used = dict.fromkeys(item for _, _, item in self.weights.entries())
+                wrong[
+                    f"{where} names weight {name!r}, which is not applied there."
+                    f"{did_you_mean(name, used)} Weights that apply somewhere: "
+                    f"{', '.join(used) or 'none'}."
+                ] = None
+        return list(wrong)
+
+
+def _unknown(where: str, what: str, name: str, known: Iterable[str]) -> str:
+    choices: Sequence[str] = list(known)
+    return (
+        f"{where} names {what} {name!r}, which does not exist.{did_you_mean(name, choices)} "
+        f"There are: {', '.join(choices) or 'none'}."
+    )

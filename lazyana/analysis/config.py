@@ -1,0 +1,200 @@
+"""The configuration of an analysis, checked before a file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lazyana.analysis.applied import Rules
+from lazyana.analysis.calibrators import calibrators_by_name, default_calibrators
+from lazyana.analysis.categories import Selection, selection_of
+from lazyana.analysis.columns import ColOut
+from lazyana.analysis.cuts import cuts_of
+from lazyana.analysis.datasets import Filter, load_datasets, sample_of
+from lazyana.analysis.histograms import HistConf
+from lazyana.analysis.schema import Sections
+from lazyana.analysis.weights import common_weights, weights_by_name
+from lazyana.analysis.workflow import Workflow
+from lazyana.errors import InputError, InputTypeError, did_you_mean
+
+
+class Analysis:
+    """A declarative configuration: what to select, weigh, vary and fill.
+
+    Parameters
+    ----------
+    workflow
+        A subclass of `Workflow`.
+    parameters
+        Parameters of the objects, corrections and eras: OmegaConf or a mapping, e.g.
+        `lazyana.analysis.defaults.get_default_parameters` and what was merged into it.
+    datasets
+        ``jsons``: paths of fileset files; ``filter``: ``samples``, ``samples_exclude``, ``year``,
+        ``datasets``; ``subsamples``: for each sample, cuts by the name of the subsample.
+    skim, preselections
+        Cuts, or expressions such as ``"nMuonGood == 2"``; all have to pass.
+    categories
+        Cuts for each category, a `StandardSelection` or a `CartesianSelection`; default: one
+        category ``baseline`` of all events.
+    weights
+        Names of weights: ``common`` and ``bysample``, each ``inclusive`` and ``bycategory``.
+    variations
+        ``weights``: names of weights, ``shape``: names of calibrators, each arranged as `weights`:
+        whose variations are kept.
+    variables
+        Histograms: a `HistConf` by name.
+    columns
+        Columns: lists of `ColOut`, arranged as `weights`.
+    weights_classes
+        The classes of the weights there are; default:
+        `lazyana.analysis.weights.common_weights`.
+    calibrators
+        Classes of calibrators, in the order they are applied; default: none.
+    workflow_options
+        What the workflow wants to know.
+    save_skimmed_files
+        Folder to write skimmed files to, instead of filling histograms.
+    do_postprocessing
+        Whether simulation is divided by its sum of generator weights; default: True.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Everything that contradicts itself or names something that does not exist, with its place in
+        the configuration.
+    """
+
+    def __init__(self, **sections: Any) -> None:
+        given = Sections.checked(sections)
+        self._given, self._sections = given, sections
+        self.workflow: type[Workflow] = _workflow(given.workflow)
+        self.workflow_options: Mapping[str, Any] = dict(given.workflow_options)
+        self.parameters: DictConfig = _parameters(given.parameters)
+        self.save_skimmed_files = given.save_skimmed_files
+        self.do_postprocessing = given.do_postprocessing
+        chosen = Filter(**given.datasets.filter.model_dump())
+        self.fileset = load_datasets(given.datasets.jsons, chosen)
+        self.skim = cuts_of("skim", given.skim)
+        self.preselections = cuts_of("preselections", given.preselections)
+        self.categories: Selection = selection_of("categories", given.categories)
+        self.weights_classes = weights_by_name(given.weights_classes or common_weights)
+        self.calibrators = calibrators_by_name(given.calibrators or default_calibrators)
+        self.variables: Mapping[str, HistConf] = given.variables
+        self._check()
+
+    @cached_property
+    def samples(self) -> tuple[str, ...]:
+        """The samples that are run over, in the order of the datasets."""
+        return tuple(dict.fromkeys(map(sample_of, self.fileset.datasets)))
+
+    @cached_property
+    def subsamples(self) -> Mapping[str, Selection]:
+        """For each sample that is split, the cuts of its subsamples."""
+        given = self._given.datasets.subsamples
+        return {
+            sample: selection_of(f"datasets.subsamples[{sample!r}]", cuts)
+            for sample, cuts in given.items()
+        }
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What applies where."""
+        given = self._given
+        everything = load_datasets(given.datasets.jsons)
+        return Rules(
+            weights=given.weights,
+            variations=given.variations,
+            columns=given.columns,
+            categories=self.categories.names,
+            samples=tuple(dict.fromkeys(map(sample_of, everything.datasets))),
+            subsamples={sample: one.names for sample, one in self.subsamples.items()},
+            known_weights=self.weights_classes,
+            known_calibrators=self.calibrators,
+        )
+
+    def filtered(
+        self,
+        *,
+        samples: Iterable[str] | None = None,
+        year: Iterable[str] | None = None,
+        datasets: Iterable[str] | None = None,
+    ) -> Analysis:
+        """The same analysis of fewer datasets.
+
+        Parameters
+        ----------
+        samples, year, datasets
+            Names or patterns to keep, instead of those of the configuration; None: as there.
+
+        Raises
+        ------
+        InputError
+            A name that nothing has.
+        """
+        changes = {"samples": samples, "year": year, "datasets": datasets}
+        kept = self._given.datasets.filter.model_dump()
+        kept |= {key: tuple(value) for key, value in changes.items() if value is not None}
+        section = {**self._sections["datasets"], "filter": kept}
+        return Analysis(**{**self._sections, "datasets": section})
+
+    def _check(self) -> None:
+        """Refuse what contradicts itself."""
+        samples = self.rules.samples
+        for sample in self.subsamples:
+            if sample not in samples:
+                msg = (
+                    f"datasets.subsamples names {sample!r}, which is no sample."
+                    f"{did_you_mean(sample, samples)} There are: {', '.join(samples)}."
+                )
+                raise InputError(msg)
+        for name, variable in self._given.variables.items():
+            if not isinstance(variable, HistConf):
+                msg = (
+                    f"variables[{name!r}] is a {type(variable).__name__}: give "
+                    "HistConf([Axis(coll=..., field=..., bins=..., start=..., stop=...)])."
+                )
+                raise InputTypeError(msg)
+        for place, _, column in self._given.columns.entries():
+            if not isinstance(column, ColOut):
+                msg = (
+                    f"columns.{place} holds a {type(column).__name__}: give ColOut(collection, "
+                    "columns)."
+                )
+                raise InputTypeError(msg)
+        self.rules.check()
+        self._check_variables()
+
+    def _check_variables(self) -> None:
+        """Refuse histograms that name samples, categories or variations that do not exist."""
+        subsamples = (
+            self.rules.names_of(sample, name)[-1]
+            for sample, names in self.rules.subsamples.items()
+            for name in names
+        )
+        samples = (*self.rules.samples, *subsamples)
+        for name, variable in self.variables.items():
+            variable.check(name, samples=samples, categories=self.categories.names)
+
+
+Configurator = Analysis
+
+
+def _workflow(given: Any) -> type[Workflow]:
+    if isinstance(given, type) and issubclass(given, Workflow):
+        return given
+    shown = given.__name__ if isinstance(given, type) else repr(given)
+    msg = f"The workflow is {shown}: give a subclass of lazyana.analysis.workflow.Workflow."
+    raise InputTypeError(msg)
+
+
+def _parameters(given: Any) -> DictConfig:
+    if not isinstance(given, DictConfig | dict):
+        msg = (
+            f"The parameters are a {type(given).__name__}: give those of "
+            "lazyana.analysis.defaults.get_default_parameters(), or a mapping."
+        )
+        raise InputTypeError(msg)
+    return given if isinstance(given, DictConfig) else OmegaConf.create(given)

@@ -1,0 +1,87 @@
+"""Configurations out of Python files."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from lazyana.analysis.config import Analysis
+from lazyana.errors import FileError, InputTypeError, did_you_mean
+
+NAME = "cfg"
+"""What a configuration is called in its file."""
+
+
+def load_config(path: str | Path) -> Analysis:
+    """The configuration in a Python file.
+
+    Modules beside the file can be imported in it (``from workflow import …``), and are sent along
+    to the workers of a cluster, which need not have them.
+
+    Parameters
+    ----------
+    path
+        The file, which makes an `Analysis` called ``cfg``.
+
+    Raises
+    ------
+    FileError
+        No such file, or one that is no Python.
+    InputTypeError
+        A file without ``cfg``, or with one that is no `Analysis`.
+    """
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        beside = [one.name for one in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        msg = f"There is no configuration {file}.{did_you_mean(file.name, beside)}"
+        raise FileError(msg)
+    if file.suffix != ".py":
+        msg = f"The configuration {file} is no Python file (.py)."
+        raise FileError(msg)
+    before = set(sys.modules)
+    with _importable(file.parent):
+        module = _executed(file)
+    for name in set(sys.modules) - before:
+        one = sys.modules[name]
+        if _is_beside(one, file.parent):
+            cloudpickle.register_pickle_by_value(one)
+    found: Any = getattr(module, NAME, None)
+    if isinstance(found, Analysis):
+        return found
+    what = f"{NAME} is a {type(found).__name__}" if hasattr(module, NAME) else f"has no {NAME}"
+    msg = f"The configuration {file} {what}: write {NAME} = Configurator(...) in it."
+    raise InputTypeError(msg)
+
+
+def _executed(file: Path) -> ModuleType:
+    """The module that a file makes, known by the name of the file."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None  # a .py file always has one
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _is_beside(module: ModuleType, folder: Path) -> bool:
+    """Whether a module was imported from a folder or one in it."""
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).absolute().is_relative_to(folder)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Have modules of a folder found first."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))

@@ -1,0 +1,268 @@
+"""What an analysis gives: everything under the names that its users know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import hist
+import numpy as np
+from coffea.processor import column_accumulator
+
+from lazyana.analysis.config import Analysis
+from lazyana.analysis.datasets import sample_of
+from lazyana.analysis.histograms import HistConf
+from lazyana.data.fileset import Dataset
+from lazyana.sinks.base import NOMINAL
+from lazyana.sinks.columns import WEIGHT
+from lazyana.sinks.histogram import merge_histograms, nominal_as
+from lazyana.sinks.tables import ColumnTable
+
+_SUMS = {"genWeight": "sum_genweights", "signOf_genWeight": "sum_signOf_genweights"}
+
+
+def accumulator_of(
+    analysis: Analysis, result: Mapping[str, Any], variables: Mapping[str, HistConf] | None = None
+) -> dict[str, Any]:
+    """The output of an analysis as nested dictionaries.
+
+    Parameters
+    ----------
+    analysis
+        The configuration.
+    result
+        What its outputs computed to.
+    variables
+        All histograms, those of the workflow included; default: those of the configuration.
+
+    Returns
+    -------
+    dict
+        ``sum_genweights`` and ``sum_signOf_genweights``: float by dataset of simulation.
+        ``sumw`` and ``sumw2``: float by category, dataset, sample, variation, of simulation.
+        ``cutflow``: numbers of events, of ``initial`` and ``skim`` by dataset, of ``presel`` by
+        dataset and variation, of every category by dataset, sample and variation.
+        ``variables``: a `hist.Hist` by histogram, sample, dataset, with the axes ``cat``,
+        ``variation`` (of simulation) and those of the configuration.
+        ``columns``: arrays by sample, dataset, category, variation and column.
+        ``counts``: what the workflow counts, by name, sample, dataset and variation.
+        ``datasets_metadata``: what is known of the datasets, and which there are by period.
+        With ``do_postprocessing`` simulation is divided by its sum of generator weights.
+    """
+    return _Accumulator(analysis, result, variables or analysis.variables).everything()
+
+
+@dataclass(frozen=True, eq=False)
+class _Accumulator:
+    """The parts of the output."""
+
+    analysis: Analysis
+    result: Mapping[str, Any]
+    variables: Mapping[str, HistConf]
+
+    def everything(self) -> dict[str, Any]:
+        """All of it."""
+        found: dict[str, Any] = {
+            name: {
+                dataset: float(values[NOMINAL]) for dataset, values in self._section(name).items()
+            }
+            for name in _SUMS.values()
+        }
+        found |= self._cutflows()
+        found["variables"] = self._variables()
+        found["columns"] = self._columns()
+        found["counts"] = {
+            name: {target: dict(values) for target, values in some.items()}
+            for name, some in self._section("counts").items()
+        }
+        found["datasets_metadata"] = self._metadata()
+        return found
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        """A kind of outputs; there may be none of it."""
+        found: Mapping[str, Any] = self.result.get(name, {})
+        return found
+
+    @cached_property
+    def _datasets(self) -> Mapping[str, Dataset]:
+        return {dataset.name: dataset for dataset in self.analysis.fileset.datasets}
+
+    def _is_mc(self, dataset: str) -> bool:
+        return bool(self._datasets[dataset].metadata["isMC"])
+
+    def _datasets_of(self, target: str) -> list[str]:
+        """The datasets of a sample or subsample."""
+        sample = self._sample_of(target)
+        return [name for name, one in self._datasets.items() if sample_of(one) == sample]
+
+    def _sample_of(self, target: str) -> str:
+        for sample in self.analysis.samples:
+            for subsample in self.analysis.rules.subsamples.get(sample) or (None,):
+                if self.analysis.rules.names_of(sample, subsample)[-1] == target:
+                    return sample
+        return target
+
+    def _subsample_of(self, target: str) -> str | None:
+        sample = self._sample_of(target)
+        return None if sample == target else target.removeprefix(f"{sample}__")
+
+    def _factor(self, target: str, part: str, dataset: str) -> float:
+        """What simulation is multiplied by: one over the sum of its generator weights."""
+        if not self.analysis.do_postprocessing or not self._is_mc(dataset):
+            return 1.0
+        parts = self.analysis.rules.parts(self._sample_of(target), self._subsample_of(target))
+        metadata = self._datasets[dataset].metadata
+        for weight, name in _SUMS.items():
+            if weight not in parts[int(part)].weights:
+                continue
+            of_skim = metadata.get(name) if metadata.get("isSkim") else None
+            total = self._section(name)[dataset][NOMINAL] if of_skim in (None, "") else of_skim
+            return 1 / float(total) if total else 1.0
+        return 1.0
+
+    def _cutflows(self) -> dict[str, Any]:
+        cuts = len(self.analysis.skim), len(self.analysis.preselections)
+        cutflow: dict[str, Any] = {"initial": {}, "skim": {}, "presel": {}}
+        sumw: dict[str, Any] = {}
+        sumw2: dict[str, Any] = {}
+        for target, parts in self._section("cutflow").items():
+            for part, one in parts.items():
+                skim, presel = one.stages[cuts[0]], one.stages[sum(cuts)]
+                for dataset in one.datasets:
+                    variations = self._variations(one.variations, dataset)
+                    cutflow["initial"][dataset] = one.count(one.stages[0], dataset)
+                    cutflow["skim"][dataset] = one.count(skim, dataset)
+                    cutflow["presel"].setdefault(dataset, {}).update(
+                        {label: one.count(presel, dataset, label) for label in variations}
+                    )
+                    factor = self._factor(target, part, dataset)
+                    for category in one.categories:
+                        cutflow.setdefault(category, {}).setdefault(dataset, {})[target] = {
+                            label: one.count(category, dataset, label) for label in variations
+                        }
+                        if not self._is_mc(dataset):
+                            continue
+                        for found, values, power in ((sumw, one.sumw, 1), (sumw2, one.sumw2, 2)):
+                            row = values[one.datasets.index(dataset), :, one.stages.index(category)]
+                            found.setdefault(category, {}).setdefault(dataset, {})[target] = {
+                                label: factor**power * float(row[one.variations.index(label)])
+                                for label in variations
+                            }
+        return {"cutflow": cutflow, "sumw": sumw, "sumw2": sumw2}
+
+    def _variations(self, labels: Iterable[str], dataset: str) -> list[str]:
+        """The variations of a dataset: nominal only for data."""
+        return [label for label in labels if self._is_mc(dataset) or label == NOMINAL]
+
+    def _variables(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, targets in self._section("variables").items():
+            variable = self.variables[name]
+            for target, parts in targets.items():
+                for dataset in self._datasets_of(target):
+                    some = [
+                        _scaled(_of_dataset(one, dataset), self._factor(target, part, dataset))
+                        if not variable.no_weights
+                        else _of_dataset(one, dataset)
+                        for part, one in parts.items()
+                        if dataset in one.axes["dataset"]
+                    ]
+                    if some:
+                        whole = _named_as_users_know(
+                            _united(some), with_variation=self._is_mc(dataset)
+                        )
+                        place = found.setdefault(name, {}).setdefault(target, {})
+                        place[dataset] = variable.stored(whole)
+        return found
+
+    def _columns(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for target, categories in self._section("columns").items():
+            for category, table in categories.items():
+                if not isinstance(table, ColumnTable):
+                    continue  # written to files, which the result knows of
+                for dataset in table.datasets:
+                    place = found.setdefault(target, {}).setdefault(dataset, {})
+                    place[category] = {
+                        label: self._arrays(target, category, table.to_awkward(dataset, label))
+                        for label in self._variations(table.variations(dataset), dataset)
+                    }
+        return found
+
+    def _arrays(self, target: str, category: str, table: Any) -> dict[str, Any]:
+        """The columns of one category of a dataset, as the configuration wants them."""
+        rules = self.analysis.rules
+        wanted = rules.columns_of(self._sample_of(target), self._subsample_of(target), category)
+        found: dict[str, Any] = {}
+        for one in wanted:
+            found |= {
+                name: column_accumulator(column) if isinstance(column, np.ndarray) else column
+                for name, column in one.arrays({n: table[n] for n in table.fields}).items()
+            }
+        for name in table.fields:
+            if name == WEIGHT or name.startswith(f"{WEIGHT}_"):
+                label = name.replace(f"{WEIGHT}_", f"{WEIGHT}_variation_", 1)
+                found[label] = column_accumulator(np.asarray(table[name]))
+        return found
+
+    def _metadata(self) -> dict[str, Any]:
+        periods: dict[str, Any] = {}
+        for name, dataset in self._datasets.items():
+            sample, year = sample_of(dataset), str(dataset.metadata["year"])
+            for subsample in self.analysis.rules.subsamples.get(sample) or (None,):
+                target = self.analysis.rules.names_of(sample, subsample)[-1]
+                periods.setdefault(year, {}).setdefault(target, []).append(name)
+        return {
+            "by_datataking_period": periods,
+            "by_dataset": {name: dict(one.metadata) for name, one in self._datasets.items()},
+        }
+
+
+def _of_dataset(one: hist.Hist[Any], dataset: str) -> hist.Hist[Any]:
+    """A histogram with that dataset only."""
+    position = one.axes["dataset"].index(dataset)
+    axes = (_labels([dataset], "dataset"), *tuple(one.axes)[1:])
+    new: hist.Hist[Any] = hist.Hist(*axes, storage=hist.storage.Weight(), label=one.label)
+    source: Any = one.view(flow=True)
+    target: Any = new.view(flow=True)
+    target[0] = source[position]
+    return new
+
+
+def _united(parts: list[hist.Hist[Any]]) -> hist.Hist[Any]:
+    """The categories of several parts; a variation that one lacks is nominal there."""
+    if len(parts) == 1:
+        return parts[0]
+    labels = dict.fromkeys(label for one in parts for label in one.axes["variation"])
+    filled = list(parts)
+    for one in parts:
+        missing = [label for label in labels if label not in one.axes["variation"]]
+        filled += [nominal_as(one, list(one.axes["dataset"]), label) for label in missing]
+    return merge_histograms(filled)
+
+
+def _scaled(one: hist.Hist[Any], factor: float) -> hist.Hist[Any]:
+    view: Any = one.view(flow=True)
+    view["value"] *= factor
+    view["variance"] *= factor**2
+    return one
+
+
+def _named_as_users_know(one: hist.Hist[Any], *, with_variation: bool) -> hist.Hist[Any]:
+    """A histogram of one dataset: the axes ``cat``, ``variation`` and its own."""
+    _, category, variation, *axes = one.axes
+    first = [_labels(category, "cat")]
+    if with_variation:
+        first.append(_labels(variation, "variation"))
+    new: hist.Hist[Any] = hist.Hist(*first, *axes, storage=hist.storage.Weight(), label=one.label)
+    source: Any = one.view(flow=True)
+    target: Any = new.view(flow=True)
+    target[...] = source[0] if with_variation else source[0][:, variation.index(NOMINAL)]
+    return new
+
+
+def _labels(labels: Iterable[str], name: str) -> Any:
+    """An axis of labels, all of which are known."""
+    return hist.axis.StrCategory(list(labels), name=name, label=name, overflow=False)

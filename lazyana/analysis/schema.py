@@ -1,0 +1,170 @@
+"""What a configuration may say: its sections, their keys and types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lazyana.errors import InputError, did_you_mean
+
+Names: TypeAlias = tuple[str, ...]
+
+
+class Section(BaseModel):
+    """A part of a configuration; keys it does not know are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=False
+    )
+
+
+class FilterSection(Section):
+    """Which datasets to run over, by exact name or pattern."""
+
+    samples: Names | None = None
+    samples_exclude: Names = ()
+    year: Names | None = None
+    datasets: Names | None = None
+
+    @field_validator("samples", "samples_exclude", "year", "datasets", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        if isinstance(value, str | int):
+            return (str(value),)
+        if isinstance(value, Iterable):
+            return tuple(map(str, value))
+        return value
+
+
+class DatasetsSection(Section):
+    """The filesets, and what is selected of them."""
+
+    jsons: tuple[Any, ...]
+    filter: FilterSection = FilterSection()
+    subsamples: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("jsons", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+class Applied(Section):
+    """Things for all categories, and for some."""
+
+    inclusive: tuple[Any, ...] = ()
+    bycategory: Mapping[str, tuple[Any, ...]] = Field(default_factory=dict)
+
+    def items(self) -> Iterator[tuple[str | None, Any]]:
+        """Each thing with the category it is for, None for all."""
+        for item in self.inclusive:
+            yield None, item
+        for category, several in self.bycategory.items():
+            for item in several:
+                yield category, item
+
+
+class AppliedSection(Section):
+    """Things for all samples, and for some."""
+
+    common: Applied = Applied()
+    bysample: Mapping[str, Applied] = Field(default_factory=dict)
+
+    def of(self, samples: Iterable[str], category: str) -> tuple[Any, ...]:
+        """What applies to a category of samples and subsamples, each thing once.
+
+        The order is: common, then the sample, then the subsample; in each what is inclusive before
+        what is for the category.
+        """
+        parts = [self.common, *(self.bysample[name] for name in samples if name in self.bysample)]
+        found: list[Any] = []
+        for part in parts:
+            for item in (*part.inclusive, *part.bycategory.get(category, ())):
+                if item not in found:
+                    found.append(item)
+        return tuple(found)
+
+    def entries(self) -> Iterator[tuple[str, str | None, Any]]:
+        """Each thing with the place it is written at and the category it is for."""
+        for category, item in self.common.items():
+            yield _place("common", category), category, item
+        for sample, applied in self.bysample.items():
+            for category, item in applied.items():
+                yield _place(f"bysample[{sample!r}]", category), category, item
+
+
+class VariationsSection(Section):
+    """The variations that are kept: those of weights, and of calibrators, by their names."""
+
+    weights: AppliedSection = AppliedSection()
+    shape: AppliedSection = AppliedSection()
+
+
+class Sections(Section):
+    """A whole configuration."""
+
+    workflow: Any
+    parameters: Any
+    datasets: DatasetsSection
+    skim: tuple[Any, ...] = ()
+    preselections: tuple[Any, ...] = ()
+    categories: Any = Field(default_factory=dict)
+    weights: AppliedSection = AppliedSection()
+    variations: VariationsSection = VariationsSection()
+    variables: Mapping[str, Any] = Field(default_factory=dict)
+    columns: AppliedSection = AppliedSection()
+    weights_classes: tuple[Any, ...] | None = None
+    calibrators: tuple[Any, ...] | None = None
+    workflow_options: Mapping[str, Any] = Field(default_factory=dict)
+    save_skimmed_files: Any = None
+    do_postprocessing: bool = True
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Self:
+        """The sections of a configuration.
+
+        Raises
+        ------
+        InputError
+            All that is wrong with it: each with its place and what was meant, as far as that can
+            be guessed.
+        """
+        settled = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**settled)
+        except ValidationError as error:
+            said = [_said(cls, one) for one in error.errors()]
+        msg = "The configuration cannot be used:\n" + "\n".join(f"- {line}" for line in said)
+        raise InputError(msg)
+
+
+def _place(section: str, category: str | None) -> str:
+    return f"{section}.inclusive" if category is None else f"{section}.bycategory[{category!r}]"
+
+
+def _said(top: type[Section], error: Any) -> str:
+    """What is wrong, where, and what could have been meant."""
+    where = [str(part) for part in error["loc"]]
+    path = ".".join(where)
+    if error["type"] == "extra_forbidden":
+        known = _keys(top, where[:-1])
+        inside = f" in {'.'.join(where[:-1])}" if where[:-1] else ""
+        hint = did_you_mean(where[-1], known)
+        return f"{where[-1]!r} is no key{inside}.{hint} Keys are: {', '.join(known)}."
+    if error["type"] == "missing":
+        return f"{path} is missing."
+    given = error.get("input")
+    return f"{path} is {given!r} ({type(given).__name__}): {error['msg'].lower()}."
+
+
+def _keys(section: Any, path: Iterable[str]) -> list[str]:
+    """The keys a section has at a path."""
+    for name in path:
+        fields = getattr(section, "model_fields", None)
+        if fields is None or name not in fields:
+            section = Applied  # what is below the name of a sample
+            continue
+        section = fields[name].annotation
+    return list(getattr(section, "model_fields", {}))

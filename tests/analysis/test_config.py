@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lazyana.analysis.columns import ColOut
+from lazyana.analysis.config import Analysis, Configurator
+from lazyana.analysis.histograms import Axis, HistConf
+from lazyana.analysis.workflow import Workflow
+from lazyana.errors import InputError, InputTypeError
+
+Make = Callable[..., Analysis]
+MASS = Axis("mass", bins=10, start=50, stop=150, coll="ll")
+
+
+def test_least_analysis(filesets: dict[str, Any]) -> None:
+    one = Configurator(workflow=Workflow, parameters={}, datasets={"jsons": [filesets]})
+    assert isinstance(one, Analysis)
+    assert one.samples == ("DYJetsToLL", "TTTo2L2Nu", "DATA_SingleMuon")
+    assert one.categories.names == ("baseline",)
+    assert one.skim == ()
+    assert one.subsamples == {}
+
+
+def test_everything_is_there(zmumu: Make) -> None:
+    one = zmumu()
+    assert one.samples == ("DYJetsToLL", "DATA_SingleMuon")
+    assert one.rules.samples == ("DYJetsToLL", "TTTo2L2Nu", "DATA_SingleMuon")
+    assert one.categories.names == ("baseline", "jets", "none")
+    assert [cut.name for cut in one.preselections] == ["dimuon"]
+    assert list(one.variables) == ["mll", "jet_pt"]
+    assert one.parameters.object_preselection.Muon.pt == 15
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"workflow": 5}, InputTypeError, "workflow is 5.*subclass"),
+        ({"workflow": int}, InputTypeError, "workflow is int"),
+        ({"parameters": 5}, InputTypeError, "parameters are a int"),
+        ({"variables": {"x": MASS}}, InputTypeError, r"variables\['x'\] is a Axis.*HistConf"),
+        (
+            {"variables": {"x": HistConf([MASS], only_samples=["DYY"])}},
+            InputError,
+            "Histogram 'x': only_samples names a sample 'DYY'",
+        ),
+        (
+            {"variables": {"x": HistConf([MASS], only_categories=["jet"])}},
+            InputError,
+            "'x': only_categories names a category 'jet'.*'jets'",
+        ),
+        (
+            {"columns": {"common": {"inclusive": ["pt"]}}},
+            InputTypeError,
+            "columns.common.inclusive",
+        ),
+        (
+            {"columns": {"bysample": {"DYY": {"inclusive": [ColOut("Jet", ["pt"])]}}}},
+            InputError,
+            "columns.bysample names sample 'DYY'",
+        ),
+        ({"weights": {"common": {"inclusive": ["pilup"]}}}, InputError, "'pilup'.*'pileup'"),
+        ({"variations": {"shape": {"common": {"inclusive": ["jes"]}}}}, InputError, "'jes'"),
+        ({"skim": ["nMuon >"]}, InputError, "skim"),
+        ({"categories": {"SR": [5]}}, InputTypeError, "SR"),
+        ({"weights_classes": [5]}, InputTypeError, "no weight"),
+        ({"calibrators": [5]}, InputTypeError, "no calibrator"),
+    ],
+)
+def test_mistakes(zmumu: Make, changes: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        zmumu(**changes)
+
+
+def test_subsamples(configuration: Callable[..., dict[str, Any]]) -> None:
+    given = configuration()
+    given["datasets"] = {
+        **given["datasets"],
+        "subsamples": {"DYJetsToLL": {"b": "nJetGood > 1", "light": "nJetGood <= 1"}},
+    }
+    one = Analysis(**given)
+    assert one.subsamples["DYJetsToLL"].names == ("b", "light")
+    assert one.rules.subsamples == {"DYJetsToLL": ("b", "light")}
+    given["datasets"]["subsamples"] = {"DYJets": {"b": []}}
+    with pytest.raises(InputError, match=r"names 'DYJets', which is no sample.*'DYJetsToLL'"):
+        Analysis(**given)

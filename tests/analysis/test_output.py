@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lazyana as la
+from lazyana.analysis.build import recorded
+from lazyana.analysis.config import Analysis
+from lazyana.analysis.histograms import Axis, HistConf
+from lazyana.analysis.output import accumulator_of
+from lazyana.analysis.run import catalog_of
+
+DY = "DYJetsToLL_M-50_2018"
+
+
+def accumulated(one: Analysis) -> tuple[Any, Any]:
+    result = la.compute(recorded(one, catalog_of(one)).outputs, executor="sync", progress=False)
+    values = dict(result.items())
+    return accumulator_of(one, values), values
+
+
+def test_storages(zmumu: Callable[..., Analysis]) -> None:
+    axis = Axis("nJetGood", bins=4, start=0, stop=4)
+    variables = {
+        "entries": HistConf([axis], storage="int64", no_weights=True),
+        "sums": HistConf([axis], storage="double"),
+        "weighted": HistConf([axis]),
+    }
+    output, _ = accumulated(zmumu(variables=variables, do_postprocessing=False))
+    kinds = {name: output["variables"][name]["DYJetsToLL"][DY] for name in variables}
+    assert {name: type(one.storage_type()).__name__ for name, one in kinds.items()} == {
+        "entries": "Int64",
+        "sums": "Double",
+        "weighted": "Weight",
+    }
+    nominal = {"cat": "baseline", "variation": "nominal"}
+    total = output["cutflow"]["baseline"][DY]["DYJetsToLL"]["nominal"]
+    assert kinds["entries"][nominal].values(flow=True).sum() == total
+    np.testing.assert_allclose(kinds["sums"][nominal].values(), kinds["weighted"][nominal].values())
+
+
+def test_counted_entries_are_not_divided(zmumu: Callable[..., Analysis]) -> None:
+    axis = Axis("nJetGood", bins=4, start=0, stop=4)
+    variables = {"entries": HistConf([axis], storage="int64", no_weights=True)}
+    output, _ = accumulated(zmumu(variables=variables))
+    entries = output["variables"]["entries"]["DYJetsToLL"][DY][{"cat": "baseline"}]
+    total = output["cutflow"]["baseline"][DY]["DYJetsToLL"]["nominal"]
+    assert entries[{"variation": "nominal"}].values(flow=True).sum() == total
+
+
+@pytest.mark.parametrize("weight", ["genWeight", "signOf_genWeight"])
+def test_what_simulation_is_divided_by(zmumu: Callable[..., Analysis], weight: str) -> None:
+    one = zmumu(weights={"common": {"inclusive": [weight]}}, variations={})
+    output, values = accumulated(one)
+    name = {"genWeight": "sum_genweights", "signOf_genWeight": "sum_signOf_genweights"}[weight]
+    raw = values["cutflow"]["DYJetsToLL"]["0"].yield_("baseline", DY)
+    expected = raw / values[name][DY]["nominal"]
+    assert output["sumw"]["baseline"][DY]["DYJetsToLL"]["nominal"] == pytest.approx(expected)
+    assert 0 < expected < 1
+
+
+def test_skims_know_the_sum_of_all_events(configuration: Callable[..., dict[str, Any]]) -> None:
+    given = configuration(weights={"common": {"inclusive": ["genWeight"]}}, variations={})
+    marked = []
+    for entry in given["datasets"]["jsons"]:
+        ((name, one),) = entry.items()
+        of_skim = {"isSkim": "True", "sum_genweights": "1000.0"} if name == DY else {}
+        marked.append({name: {**one, "metadata": {**one["metadata"], **of_skim}}})
+    given["datasets"] = {**given["datasets"], "jsons": marked}
+    output, values = accumulated(Analysis(**given))
+    raw = values["cutflow"]["DYJetsToLL"]["0"].yield_("baseline", DY)
+    yields = output["sumw"]["baseline"][DY]["DYJetsToLL"]["nominal"]
+    assert yields == pytest.approx(raw / 1000.0)
+
+
+def test_no_weights_no_division(zmumu: Callable[..., Analysis]) -> None:
+    output, values = accumulated(zmumu(weights={}, variations={}))
+    cutflow = values["cutflow"]["DYJetsToLL"]["0"]
+    sums = output["sumw"]["baseline"][DY]["DYJetsToLL"]
+    assert sums == {"nominal": cutflow.count("baseline", DY)}
