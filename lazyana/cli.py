@@ -347,3 +347,106 @@ def show(result: Path, cutflow: bool, provenance: bool) -> None:
                 click.echo(f"\n{path}\n{cutflow_table(value, weighted=True).text()}")
     if provenance:
         click.echo(f"\n{loaded.provenance.text()}")
+
+
+_CONFIG = click.option(
+    "--cfg",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Python file with the configuration, cfg = Configurator(...).",
+)
+_LIMIT_FILES = click.option("--limit-files", "-lf", type=int, help="Files of each dataset.")
+
+
+def _names(context: Any, parameter: Any, text: str | None) -> tuple[str, ...] | None:
+    """Names separated by commas."""
+    del context, parameter
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@cli.command()
+@_CONFIG
+@click.option(
+    "--outputdir",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the results.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
+@click.option("--executor", "-e", help=f"{_EXECUTOR} (default: threads).")
+@click.option("--scaleout", "-s", "workers", type=int, help="Threads or processes.")
+@_LIMIT_FILES
+@click.option("--filter-years", callback=_names, metavar="A,B", help="Only these years.")
+@click.option("--filter-samples", callback=_names, metavar="A,B", help="Only these samples.")
+@click.option("--filter-datasets", callback=_names, metavar="A,B", help="Only these datasets.")
+@click.option("--test", "-t", is_flag=True, help="In this thread, one file of each dataset.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "skip"]),
+    default="raise",
+    show_default=True,
+    help="What a file that cannot be read does.",
+)
+@click.option("--partition-size", metavar="SIZE", help="Events of a partition, or bytes it reads.")
+@click.option("--performance-report", type=click.Path(path_type=Path), help="dask's report (HTML).")
+@click.option(
+    "--progress/--no-progress", default=None, help="Progress bar (default: on terminals)."
+)
+def run(
+    cfg: Path,
+    outputdir: Path,
+    filter_years: tuple[str, ...] | None,
+    filter_samples: tuple[str, ...] | None,
+    filter_datasets: tuple[str, ...] | None,
+    test: bool,
+    **options: Any,
+) -> None:
+    """Run an analysis: histograms, columns and cutflows of its configuration."""
+    from lazyana.analysis import run as running
+    from lazyana.analysis.load import load_config
+
+    options["partition_size"] = _partition_size(options["partition_size"])
+    if test:
+        options["executor"] = options["executor"] or "sync"
+        options["limit_files"] = options["limit_files"] or 1
+    analysis = load_config(cfg)
+    if any((filter_years, filter_samples, filter_datasets)):
+        analysis = analysis.filtered(
+            samples=filter_samples, year=filter_years, datasets=filter_datasets
+        )
+    made = running.run(analysis, outputdir, **options)
+    click.echo(f"{made.result.report.text()}\n\nResults:")
+    for what, path in made.files.items():
+        click.echo(f"  {what:<12} {path}")
+
+
+@cli.command()
+@_CONFIG
+@_LIMIT_FILES
+@click.option("--stage", help="List the steps of the program at this stage.")
+def explain(cfg: Path, limit_files: int | None, stage: str | None) -> None:
+    """What running an analysis would do: weights, branches, steps, memory. Nothing is run."""
+    from lazyana.analysis.load import load_config
+    from lazyana.analysis.run import explained
+
+    analysis = load_config(cfg)
+    table = analysis.rules.table()
+    click.echo("\n".join(_aligned([tuple(table[0]), *(tuple(row.values()) for row in table)], 5)))
+    click.echo(f"\n{explained(analysis, limit_files, stage=stage)}")
+
+
+@cli.command("print-parameters")
+@click.argument("key", nargs=-1)
+@click.option(
+    "--cfg",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Those of a configuration (default: the default parameters).",
+)
+def print_parameters(key: tuple[str, ...], cfg: Path | None) -> None:
+    """Parameters, as YAML; KEY names a part of them: lumi.picobarns 2018."""
+    from lazyana.analysis import defaults
+    from lazyana.analysis.load import load_config
+
+    known = load_config(cfg).parameters if cfg else defaults.get_default_parameters()
+    click.echo(defaults.parameters_text(known, *key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -231,3 +232,76 @@ def test_inspect_as_users_run_it(sample: Path, tmp_path: Path) -> None:
         assert wrong.returncode not in (0, None)
         assert message in wrong.stderr
         assert "Traceback" not in wrong.stderr
+
+
+# --- analyses as configurations --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def zmumu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example, with the sample it reads."""
+    folder = tmp_path_factory.mktemp("example") / "zmumu"
+    shutil.copytree(Path(__file__).parents[1] / "examples" / "zmumu", folder)
+    subprocess.run(
+        [sys.executable, "make_sample.py", "sample", "2000"], cwd=folder, check=True, timeout=300
+    )
+    return folder
+
+
+def test_run_of_a_configuration(zmumu: Path) -> None:
+    words = ("run", "--cfg", "example_config.py", "-o", "output", "-e", "sync")
+    done = lazyana(*words, folder=zmumu)
+    assert done.returncode == 0, done.stderr
+    assert "DYJetsToLL_M-50_2018" in done.stdout
+    assert sorted(path.name for path in (zmumu / "output").iterdir()) == [
+        "config.json",
+        "output_all.coffea",
+        "output_all.result",
+        "parameters_dump.yaml",
+    ]
+    result = la.load(zmumu / "output" / "output_all.result")
+    cutflow = result["cutflow"]["DATA_SingleMuon"]["0"]
+    assert cutflow.count("baseline", "DATA_SingleMuon_2018_EraA") > 20
+    again = lazyana(*words, folder=zmumu)
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+def in_process(*words: str) -> Result:
+    return CliRunner().invoke(cli, words)
+
+
+def test_a_test_run_of_some_samples(zmumu: Path, tmp_path: Path) -> None:
+    config = ("--cfg", str(zmumu / "example_config.py"), "-o", str(tmp_path / "few"))
+    done = in_process("run", *config, "--test", "--filter-samples", "DY*")
+    assert done.exit_code == 0, done.output
+    assert "DATA" not in done.output
+    assert "sync" in done.output
+
+
+def test_misspelt_options_and_names_of_a_run(zmumu: Path, tmp_path: Path) -> None:
+    words = ("run", "--cfg", str(zmumu / "example_config.py"), "-o", str(tmp_path / "other"))
+    typo = in_process(*words, "--limit-file", "1")
+    assert typo.exit_code == 2
+    assert "--limit-files" in typo.output
+    sample = in_process(*words, "--filter-samples", "DYJetsToL").exception
+    assert "Did you mean 'DYJetsToLL'" in str(sample)
+    words = ("run", "--cfg", str(zmumu / "example_confg.py"), "-o", str(tmp_path / "other"))
+    assert "Did you mean 'example_config.py'" in str(in_process(*words).exception)
+    assert not (tmp_path / "other").exists()
+
+
+def test_explain_of_a_configuration(zmumu: Path) -> None:
+    done = in_process("explain", "--cfg", str(zmumu / "example_config.py"))
+    assert done.exit_code == 0, done.output
+    assert "genWeight, lumi, XS, pileup, sf_mu_id, sf_mu_iso" in done.output
+    assert "Muon_tightId" in done.output
+
+
+def test_parameters_are_printed(zmumu: Path) -> None:
+    assert "tot: 59832" in in_process("print-parameters", "lumi.picobarns", "2018").output
+    config = ("--cfg", str(zmumu / "example_config.py"))
+    own = in_process("print-parameters", "object_preselection.Muon", *config)
+    assert "tightId" in own.output
+    typo = in_process("print-parameters", "lumi.picobarn").exception
+    assert "Did you mean 'picobarns'" in str(typo)
