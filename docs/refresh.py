@@ -32,6 +32,7 @@ PAGES = (
     "docs/howto/columns-for-ml.md",
     "docs/howto/executors.md",
     "docs/howto/own-files.md",
+    "docs/howto/skims.md",
     "docs/howto/configurations.md",
     "docs/howto/reading.md",
     "docs/howto/remote-data.md",

@@ -27,6 +27,7 @@ import uhi.io.zip
 
 from lazyana.errors import FileError, InputTypeError
 from lazyana.sinks.cutflow import Cutflow
+from lazyana.sinks.skimfolder import Skim
 from lazyana.sinks.tables import ColumnDataset, ColumnTable, open_columns
 
 Node = dict[str, Any]
@@ -298,6 +299,22 @@ def _decode_columns(reader: Reader, node: Node) -> ColumnDataset:
     raise FileError(msg)
 
 
+def _encode_skim(writer: Writer, value: Skim) -> Node:
+    found = {"path": value.path, "manifest": value.manifest}
+    if "://" not in value.path:
+        found["relative_path"] = os.path.relpath(value.path, writer.directory)
+    return found
+
+
+def _decode_skim(reader: Reader, node: Node) -> Skim:
+    """The skim as it was; its files may be on other machines, and are looked for when opened."""
+    path = node["path"]
+    if "relative_path" in node:
+        moved = os.path.normpath(reader.directory / node["relative_path"])
+        path = moved if Path(moved).exists() else path
+    return Skim(path, node["manifest"])
+
+
 def _content(manifest: Mapping[str, Any]) -> Any:
     """What a manifest says about the files; its provenance may be stamped later."""
     content = {key: value for key, value in manifest.items() if key != "provenance"}
@@ -309,6 +326,7 @@ CODECS = (
     Codec("hist", bh.Histogram, _encode_histogram, lambda r, node: r.histogram(node["member"])),
     Codec("cutflow", Cutflow, _encode_cutflow, _decode_cutflow),
     Codec("columns", ColumnDataset, _encode_columns, _decode_columns),
+    Codec("skim", Skim, _encode_skim, _decode_skim),
     Codec("table", ColumnTable, _encode_table, _decode_table),
     Codec("awkward", ak.Array, _encode_awkward, _decode_awkward),
     Codec(

@@ -28,6 +28,7 @@ from lazyana.plan.program import Program
 from lazyana.plan.reads import reads_of
 from lazyana.reader.fileinfo import FileInfo
 from lazyana.sinks.columns import Columns
+from lazyana.sinks.skim import Skims
 from lazyana.sinks.unite import Filled, finish
 
 
@@ -267,10 +268,10 @@ def _check_paths(parts: Sequence[Sequence[Output]], names: Sequence[str]) -> Non
 
 def _prepare(plan: Plan) -> None:
     sinks = [outputs[0].sink for outputs in plan.outputs]
-    columns = [sink for sink in sinks if isinstance(sink, Columns)]
-    for sink in columns:
+    files = [sink for sink in sinks if isinstance(sink, Columns | Skims)]
+    for sink in files:
         sink.check()
-    for sink in columns:
+    for sink in files:
         sink.prepare()
 
 

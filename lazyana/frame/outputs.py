@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import awkward as ak
 import dask_awkward as dak
 
-from lazyana.errors import InputTypeError
+from lazyana.errors import InputTypeError, did_you_mean
 from lazyana.frame import peek
 from lazyana.frame.booking import Output, book_columns, book_cutflow, book_hist, book_sum
+from lazyana.frame.skimming import book_skim
 
 if TYPE_CHECKING:
     from lazyana.frame.events import Events
 
 Expression: TypeAlias = "dak.Array | Callable[[Events], dak.Array]"
+
+SKIM_OPTIONS = ("compression", "overwrite")
 
 
 class Booking:
@@ -148,6 +151,47 @@ class Booking:
         return book_sum(
             self._frame, value, weighted=value is None if weighted is None else weighted
         )
+
+    def skim(
+        self,
+        path: Any,
+        keep: str | Iterable[str] | None = None,
+        drop: str | Iterable[str] = (),
+        **options: Any,
+    ) -> Output:
+        """Book the events that are left to be written as NanoAOD, one ROOT file a partition.
+
+        Branches are written as they are in the files, whatever was defined, varied or weighted.
+        The sums of weights of all events, also of those that were filtered away, go into the
+        trees ``Runs`` and ``LuminosityBlocks``.
+
+        Parameters
+        ----------
+        path
+            Directory to write.
+        keep, drop
+            Patterns of names of branches: collections (``"Jet"``), branches, or with ``*``.
+            Default: all are kept. The numbers that identify events, and genWeight, are always
+            kept, unless they are in `drop`. Counters such as ``nJet`` follow from what is kept.
+        **options
+            ``compression="ZSTD(5)"``, ``overwrite=True``: see `lazyana.sinks.skim.Skims`.
+
+        Returns
+        -------
+        Output
+            Computes to a `Skim`, whose ``fileset`` `lazyana.open` takes.
+
+        Raises
+        ------
+        InputError, InputTypeError
+            A pattern that fits no branch, an unknown option.
+        """
+        for name in options:
+            if name not in SKIM_OPTIONS:
+                hint, choices = did_you_mean(name, SKIM_OPTIONS), ", ".join(SKIM_OPTIONS)
+                msg = f"events.skim has no option {name!r}.{hint} Options: {choices}."
+                raise InputTypeError(msg)
+        return book_skim(self._frame, path, keep, drop, **options)
 
     def head(self, number: int = 5, columns: Mapping[str, Expression] | None = None) -> ak.Array:
         """Compute on the first events only.

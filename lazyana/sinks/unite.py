@@ -10,6 +10,7 @@ from lazyana.errors import InputError
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.cutflow import Stages, unite_cutflows, unite_stages
 from lazyana.sinks.histogram import Histogram, merge_histograms, nominal_as
+from lazyana.sinks.skim import Skims
 from lazyana.sinks.sums import Sum, unite_sums
 
 
@@ -71,6 +72,8 @@ def finish(parts: Sequence[Filled]) -> Any:
     check_same_kind([part.sink for part in parts])
     if isinstance(first, Columns):
         return _finish_columns(parts)
+    if isinstance(first, Skims):
+        return _finish_skims(parts)
     values = [part.sink.finish(part.states, part.datasets) for part in parts]
     return values[0] if len(values) == 1 else _UNITE[type(first)](values)
 
@@ -110,3 +113,21 @@ def _finish_columns(parts: Sequence[Filled]) -> Any:
     states = {key: one[0] if len(one) == 1 else sink.merge(one) for key, one in found.items()}
     datasets = [name for part in parts for name in part.datasets]
     return replace(sink, weight_variations=tuple(labels)).finish(states, datasets)
+
+
+def _finish_skims(parts: Sequence[Filled]) -> Any:
+    """One skim; files of different branches are in different groups, and stay different."""
+    sink = parts[0].sink
+    found: dict[tuple[str, str], list[Any]] = {}
+    metadata: dict[str, Any] = {}
+    empty: dict[str, Any] = {}
+    for part in parts:
+        metadata.update(part.sink.metadata)
+        for key, state in part.states.items():
+            found.setdefault(key, []).append(state)
+        for name, files in part.sink.empty.items():
+            empty[name] = tuple(dict.fromkeys((*empty.get(name, ()), *files)))
+    left_out = {name for part in parts for name in part.sink.left_out}
+    datasets = list(dict.fromkeys(name for part in parts for name in part.datasets))
+    whole = replace(sink, metadata=metadata, empty=empty, left_out=tuple(sorted(left_out)))
+    return whole.finish({key: sink.merge(one) for key, one in found.items()}, datasets)
