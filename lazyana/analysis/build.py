@@ -105,6 +105,12 @@ class Recording:
             sign = np.sign(frame.genWeight)
             outputs["sum_genweights"] = frame.sum(frame.genWeight)
             outputs["sum_signOf_genweights"] = frame.sum(sign)
+        self._skim(workflow, context)
+        folder = self.analysis.save_skimmed_files
+        if folder is not None:
+            # What is written are the events of the files: nothing that comes later matters.
+            path = f"{str(folder).rstrip('/')}/{context.sample}"
+            return {**outputs, "skims": {context.sample: workflow.events.frame.skim(path)}}
         groups = self._select(workflow, context)
         outputs |= {"cutflow": {}, "variables": {}, "columns": {}, "counts": {}}
         for target, name in self._targets(context):
@@ -129,6 +135,12 @@ class Recording:
         selection = self.analysis.subsamples[context.sample]
         return frame.filter(**{subsample: selection.mask(subsample, EventsView(frame), context)})
 
+    def _skim(self, workflow: Workflow, context: Context) -> None:
+        """Keep the events that pass the skim."""
+        workflow.process_extra_before_skim()
+        _keep(workflow, self.analysis.skim, context)
+        workflow.process_extra_after_skim()
+
     def _select(self, workflow: Workflow, context: Context) -> Mapping[str, tuple[str, ...]]:
         """Calibrate, select objects and events.
 
@@ -137,9 +149,6 @@ class Recording:
         dict
             The labels of the variations of each calibrator.
         """
-        workflow.process_extra_before_skim()
-        _keep(workflow, self.analysis.skim, context)
-        workflow.process_extra_after_skim()
         frame, groups = apply_calibrators(
             workflow.events.frame,
             self.analysis.calibrators.values(),

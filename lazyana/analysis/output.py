@@ -49,6 +49,8 @@ def accumulator_of(
         ``columns``: arrays by sample, dataset, category, variation and column.
         ``counts``: what the workflow counts, by name, sample, dataset and variation.
         ``datasets_metadata``: what is known of the datasets, and which there are by period.
+        ``skimmed_files`` and ``nskimmed_events``: files and numbers of events by dataset, of a run
+        that writes skims.
         With ``do_postprocessing`` simulation is divided by its sum of generator weights.
     """
     return _Accumulator(analysis, result, variables or analysis.variables).everything()
@@ -78,6 +80,7 @@ class _Accumulator:
             for name, some in self._section("counts").items()
         }
         found["datasets_metadata"] = self._metadata()
+        found |= self._skims()
         return found
 
     def _section(self, name: str) -> Mapping[str, Any]:
@@ -207,6 +210,16 @@ class _Accumulator:
                 found[label] = column_accumulator(np.asarray(table[name]))
         return found
 
+    def _skims(self) -> dict[str, Any]:
+        """The skimmed files and their numbers of events, where there are any."""
+        files: dict[str, list[str]] = {}
+        events: dict[str, int] = {}
+        for skim in self._section("skims").values():
+            for name, entry in skim.fileset.items():
+                files[name] = list(entry["files"])
+                events[name] = int(skim.summary(name)["events"])
+        return {"skimmed_files": files, "nskimmed_events": events} if files else {}
+
     def _metadata(self) -> dict[str, Any]:
         periods: dict[str, Any] = {}
         for name, dataset in self._datasets.items():
@@ -266,3 +279,35 @@ def _named_as_users_know(one: hist.Hist[Any], *, with_variation: bool) -> hist.H
 def _labels(labels: Iterable[str], name: str) -> Any:
     """An axis of labels, all of which are known."""
     return hist.axis.StrCategory(list(labels), name=name, label=name, overflow=False)
+
+
+def skimmed_fileset(analysis: Analysis, output: Mapping[str, Any]) -> dict[str, Any]:
+    """The fileset of the skims that a run wrote, for further runs.
+
+    Parameters
+    ----------
+    analysis
+        The configuration of the run.
+    output
+        What `accumulator_of` gave.
+
+    Returns
+    -------
+    dict
+        ``{dataset: {"files": [...], "metadata": {...}}}``; the metadata know the sums of generator
+        weights of all events, by which simulation is divided.
+    """
+    known = {dataset.name: dataset for dataset in analysis.fileset.datasets}
+    sums = {name: output[name] for name in _SUMS.values()}
+    return {
+        name: {
+            "files": files,
+            "metadata": {
+                **known[name].metadata,
+                "isSkim": True,
+                "nevents": output["nskimmed_events"][name],
+                **{key: values[name] for key, values in sums.items() if name in values},
+            },
+        }
+        for name, files in output.get("skimmed_files", {}).items()
+    }

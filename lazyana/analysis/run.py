@@ -15,7 +15,7 @@ from lazyana.analysis.config import Analysis
 from lazyana.analysis.datasets import limited
 from lazyana.analysis.defaults import dump_parameters
 from lazyana.analysis.describe import described
-from lazyana.analysis.output import accumulator_of
+from lazyana.analysis.output import accumulator_of, skimmed_fileset
 from lazyana.data.catalog import Catalog
 from lazyana.engine.result import Result
 from lazyana.errors import OutputExistsError
@@ -24,9 +24,9 @@ from lazyana.frame.inspection import inspect
 from lazyana.options import ErrorPolicy
 from lazyana.plan.explain import Explanation
 
-OUTPUT, RESULT, CONFIG, PARAMETERS = (
-    *("output_all.coffea", "output_all.result", "config.json", "parameters_dump.yaml"),
-)
+OUTPUT, RESULT = "output_all.coffea", "output_all.result"
+CONFIG, PARAMETERS = "config.json", "parameters_dump.yaml"
+SKIMS = "skimmed_dataset_definition.json"
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def run(
         The configuration.
     folder
         Where to write ``output_all.coffea`` (loads with `coffea.util.load`), ``output_all.result``
-        (loads with `lazyana.load`, one output at a time), ``config.json`` and
-        ``parameters_dump.yaml``; None writes nothing.
+        (loads with `lazyana.load`, one output at a time), ``config.json``,
+        ``parameters_dump.yaml`` and, of a run that writes skims, their fileset
+        ``skimmed_dataset_definition.json``; None writes nothing of it.
     executor, workers, partition_size, progress, performance_report
         As for `lazyana.compute`.
     limit_files
@@ -157,6 +158,13 @@ def _written(
     }
     save_coffea(output, str(files["output"]))
     result.save(files["result"], overwrite=True)
-    files["config"].write_text(json.dumps(described(analysis), indent=2) + "\n", encoding="utf-8")
+    _write_json(files["config"], described(analysis))
+    if "skimmed_files" in output:
+        files["skims"] = folder / SKIMS
+        _write_json(files["skims"], skimmed_fileset(analysis, output))
     dump_parameters(analysis.parameters, files["parameters"])
     return files
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -145,3 +145,26 @@ def test_explained(zmumu: Make) -> None:
     text = str(explained(zmumu(), limit_files=1))
     assert "Muon_pt" in text
     assert DY in text
+
+
+def test_a_skim_gives_what_the_files_give(zmumu: Make, tmp_path: Path) -> None:
+    made = run(
+        zmumu(save_skimmed_files=tmp_path / "skims"),
+        tmp_path / "one",
+        executor="sync",
+        progress=False,
+    )
+    assert made.output["variables"] == {}
+    assert made.output["nskimmed_events"][DY] == la.open(made.output["skimmed_files"][DY]).entries
+    fileset = tmp_path / "one" / "skimmed_dataset_definition.json"
+    assert json.loads(fileset.read_text())[DY]["metadata"]["isSkim"] is True
+    again = run(zmumu(datasets={"jsons": [fileset]}), executor="sync", progress=False)
+    before = run(zmumu(), executor="sync", progress=False)
+    for dataset, sample in ((DY, "DYJetsToLL"), (DATA, "DATA_SingleMuon")):
+        one, two = (r.output["variables"]["mll"][sample][dataset] for r in (before, again))
+        np.testing.assert_allclose(one.values(flow=True), two.values(flow=True), rtol=1e-12)
+        assert one.values().sum() > 0
+    assert again.output["cutflow"]["initial"][DY] < before.output["cutflow"]["initial"][DY]
+    assert again.output["cutflow"]["baseline"] == before.output["cutflow"]["baseline"]
+    yields = (r.output["sumw"]["baseline"][DY]["DYJetsToLL"]["nominal"] for r in (before, again))
+    assert next(yields) == pytest.approx(next(yields), rel=1e-12)
