@@ -32,6 +32,29 @@ _KEPT_OPEN = 600
 _FILES_OPEN = 256
 
 
+class CutShortError(FileError):
+    """A local file that ends before what is asked of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        Where it ends, in bytes.
+    wanted
+        One past the last byte that was asked for.
+    """
+
+    def __init__(self, path: str, size: int, wanted: int) -> None:
+        super().__init__(f"{path} ends at byte {size}, before byte {wanted} that was asked for.")
+        self.size = size
+        self._made_of = (path, size, wanted)
+
+    def __reduce__(self) -> tuple[type[CutShortError], tuple[str, int, int]]:
+        """Made anew in another process."""
+        return CutShortError, self._made_of
+
+
 def read_ranges(url: str, ranges: Sequence[Range], options: ReadOptions) -> list[memoryview]:
     """Read parts of a file by one request.
 
@@ -144,8 +167,7 @@ def _pread(path: str, file: int, first: int, last: int) -> bytes:
     while at < last:
         piece = os.pread(file, last - at, at)
         if not piece:
-            msg = f"{path} ends at byte {at}, before byte {last} that was asked for."
-            raise FileError(msg)
+            raise CutShortError(path, at, last)
         pieces.append(piece)
         at += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -22,7 +22,7 @@ from lazyana.reader.origin import (
     weights_of_events,
     weights_of_runs,
 )
-from lazyana.reader.ranges import Range, read_ranges
+from lazyana.reader.ranges import CutShortError, Range, read_ranges
 from lazyana.reader.spans import Note, Span
 from lazyana.reader.trees import ReplacedError, open_kept, read_branch
 
@@ -122,7 +122,10 @@ def _read_baskets(
         ranges += [
             (first, first + size) for first, size in zip(starts, one.sizes.tolist(), strict=True)
         ]
-    head, *buffers = read_ranges(url, ranges, options)
+    try:
+        head, *buffers = read_ranges(url, ranges, options)
+    except CutShortError as error:
+        raise FileError(_beyond(span, wanted, error)) from error
     _check_header(url, span, head)
     owners = [name for name, one in wanted.items() for _ in one.seeks]
     opened: dict[str, list[Any]] = {name: [] for name in wanted}
@@ -162,6 +165,15 @@ def _damaged(url: str, span: Span, name: str, error: BasketError) -> str:
         f"Branch {name!r}, entries {span.start}-{span.stop} of {url}, cannot be read: {error}. "
         "The file is damaged: copy it again."
     )
+
+
+def _beyond(span: Span, wanted: Mapping[str, Baskets], error: CutShortError) -> str:
+    """Message for a file that ends before the baskets of some branches."""
+    lost = [name for name, one in wanted.items() if (one.seeks + one.sizes > error.size).any()]
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    what = f"Branch {lost[0]!r}{more}" if lost else "Nothing"
+    verb = "cannot be read in" if lost else "can be read in"
+    return f"{what} {verb} entries {span.start}-{span.stop}: {error} Copy the file again."
 
 
 def _check_header(url: str, span: Span, head: memoryview) -> None:

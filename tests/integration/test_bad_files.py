@@ -222,7 +222,12 @@ class Case:
 
 
 CASES = {
-    "cut short": Case(cut, r"{path} ends at byte \d+, before byte \d+ that was asked for", (1, 2)),
+    "cut short": Case(
+        cut,
+        r"Branch '\w+'( and \d+ more)? cannot be read in entries \d+-\d+: {path} ends at byte \d+, "
+        r"before byte \d+ that was asked for\. Copy the file again",
+        (1, 2),
+    ),
     "basket": Case(
         damage_basket,
         r"'Muon_pt'.*entries \d+-\d+ of {path}.*The file is damaged: copy it again",
