@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,22 @@ class Recorded:
 
     Attributes
     ----------
+    analysis
+        The configuration.
     outputs
         What it keeps, not yet computed: ``sum_genweights`` and ``sum_signOf_genweights`` of all
         events of simulation; ``cutflow``, ``variables``, ``columns`` and ``counts`` of the selected
         ones, by sample or subsample and part.
     variables
         All histograms, those of the workflow included.
+    columns
+        All columns, by sample or subsample and category.
     """
 
+    analysis: Analysis
     outputs: dict[str, Any]
     variables: Mapping[str, HistConf]
+    columns: Mapping[tuple[str, str], tuple[ColOut, ...]]
 
 
 def recorded(analysis: Analysis, catalog: Catalog, **reading: Any) -> Recorded:
@@ -69,9 +75,9 @@ def recorded(analysis: Analysis, catalog: Catalog, **reading: Any) -> Recorded:
     """
     known = {key for one in catalog.fileset.datasets for key in one.metadata}
     keys = tuple(key for key in GROUP_BY if key in known)
-    recording = Recording(analysis, dict(analysis.variables))
+    recording = Recording(analysis)
     outputs = apply(recording, catalog, group_by=keys, **reading)
-    return Recorded(outputs, recording.variables)
+    return Recorded(analysis, outputs, recording.variables, recording.columns)
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,13 @@ class Recording:
     ----------
     analysis
         The configuration.
-    variables
-        The histograms; those of the workflow are added.
+    variables, columns
+        The histograms and columns that were found.
     """
 
     analysis: Analysis
-    variables: dict[str, HistConf]
+    variables: dict[str, HistConf] = field(default_factory=dict)
+    columns: dict[tuple[str, str], tuple[ColOut, ...]] = field(default_factory=dict)
 
     def __call__(self, frame: Events) -> dict[str, Any]:
         """The outputs of the group."""
@@ -120,6 +127,8 @@ class Recording:
                 filling = Filling(self.analysis, workflow, context, target, name, part, groups)
                 filling.fill(outputs, frame, str(number))
                 self.variables.update(filling.variables)
+                for category in part.categories:
+                    self.columns[target, category] = filling.columns(category)
         return outputs
 
     def _targets(self, context: Context) -> list[tuple[str, str | None]]:
@@ -281,6 +290,13 @@ class Filling:
             raise InputError(msg)
         return {**self.analysis.variables, **extra}
 
+    def columns(self, category: str) -> tuple[ColOut, ...]:
+        """The columns of a category, those of the workflow included."""
+        return (
+            *self.analysis.rules.columns_of(self.context.sample, self.subsample, category),
+            *self.workflow.define_column_accumulators_extra(),
+        )
+
     def _add_columns(
         self,
         outputs: dict[str, Any],
@@ -290,12 +306,8 @@ class Filling:
         objects: Mapping[str, ObjectMask],
     ) -> None:
         """Add the columns of a category."""
-        wanted: tuple[ColOut, ...] = (
-            *self.analysis.rules.columns_of(self.context.sample, self.subsample, category),
-            *self.workflow.define_column_accumulators_extra(),
-        )
         columns: dict[str, Any] = {}
-        for one in wanted:
+        for one in self.columns(category):
             for name, column in one.expressions(frame, objects.get(category)).items():
                 columns.setdefault(name, column)
         if not columns:

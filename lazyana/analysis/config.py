@@ -20,6 +20,12 @@ from lazyana.analysis.weights import common_weights, weights_by_name
 from lazyana.analysis.workflow import Workflow
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 
+GENERATOR_SUMS = {"genWeight": "sum_genweights", "signOf_genWeight": "sum_signOf_genweights"}
+"""The sums that simulation is divided by, by the weight that asks for it."""
+
+STAGES = ("initial", "skim", "presel")
+"""What the stages of the cutflow before the categories are called in the output."""
+
 
 class Analysis:
     """A declarative configuration: what to select, weigh, vary and fill.
@@ -165,7 +171,36 @@ class Analysis:
                 )
                 raise InputTypeError(msg)
         self.rules.check()
+        self._check_categories()
+        self._check_skims()
         self._check_variables()
+
+    def _check_categories(self) -> None:
+        """Refuse categories named as the stages before them, beside which they are listed."""
+        for name in STAGES:
+            if name in self.categories:
+                msg = (
+                    f"categories has one called {name!r}, as a stage of the cutflow is: give it "
+                    "another name."
+                )
+                raise InputError(msg)
+
+    def _check_skims(self) -> None:
+        """Refuse skims of simulation of which nobody knows how much was skimmed."""
+        used = {name for _, _, name in self.rules.weights.entries()}
+        for dataset in self.fileset.datasets:
+            metadata = dataset.metadata
+            if not (self.do_postprocessing and metadata["isMC"] and metadata.get("isSkim")):
+                continue
+            for weight, key in GENERATOR_SUMS.items():
+                if weight in used and metadata.get(key) in (None, ""):
+                    msg = (
+                        f"Dataset {dataset.name!r} is a skim (isSkim) and is weighed by {weight}, "
+                        f"but its metadata have no {key}, the sum over all events before the "
+                        "skim: take the fileset that the skimming run wrote, or set "
+                        "do_postprocessing=False."
+                    )
+                    raise InputError(msg)
 
     def _check_variables(self) -> None:
         """Refuse histograms that name samples, categories or variations that do not exist."""

@@ -11,31 +11,25 @@ import hist
 import numpy as np
 from coffea.processor import column_accumulator
 
-from lazyana.analysis.config import Analysis
+from lazyana.analysis.build import Recorded
+from lazyana.analysis.config import GENERATOR_SUMS, STAGES, Analysis
 from lazyana.analysis.datasets import sample_of
-from lazyana.analysis.histograms import HistConf
 from lazyana.data.fileset import Dataset
 from lazyana.sinks.base import NOMINAL
 from lazyana.sinks.columns import WEIGHT
 from lazyana.sinks.histogram import merge_histograms, nominal_as
 from lazyana.sinks.tables import ColumnTable
 
-_SUMS = {"genWeight": "sum_genweights", "signOf_genWeight": "sum_signOf_genweights"}
 
-
-def accumulator_of(
-    analysis: Analysis, result: Mapping[str, Any], variables: Mapping[str, HistConf] | None = None
-) -> dict[str, Any]:
+def accumulator_of(made: Recorded, result: Mapping[str, Any]) -> dict[str, Any]:
     """The output of an analysis as nested dictionaries.
 
     Parameters
     ----------
-    analysis
-        The configuration.
+    made
+        The analysis, recorded.
     result
         What its outputs computed to.
-    variables
-        All histograms, those of the workflow included; default: those of the configuration.
 
     Returns
     -------
@@ -53,16 +47,19 @@ def accumulator_of(
         that writes skims.
         With ``do_postprocessing`` simulation is divided by its sum of generator weights.
     """
-    return _Accumulator(analysis, result, variables or analysis.variables).everything()
+    return _Accumulator(made, result).everything()
 
 
 @dataclass(frozen=True, eq=False)
 class _Accumulator:
     """The parts of the output."""
 
-    analysis: Analysis
+    made: Recorded
     result: Mapping[str, Any]
-    variables: Mapping[str, HistConf]
+
+    @property
+    def analysis(self) -> Analysis:
+        return self.made.analysis
 
     def everything(self) -> dict[str, Any]:
         """All of it."""
@@ -70,7 +67,7 @@ class _Accumulator:
             name: {
                 dataset: float(values[NOMINAL]) for dataset, values in self._section(name).items()
             }
-            for name in _SUMS.values()
+            for name in GENERATOR_SUMS.values()
         }
         found |= self._cutflows()
         found["variables"] = self._variables()
@@ -117,7 +114,7 @@ class _Accumulator:
             return 1.0
         parts = self.analysis.rules.parts(self._sample_of(target), self._subsample_of(target))
         metadata = self._datasets[dataset].metadata
-        for weight, name in _SUMS.items():
+        for weight, name in GENERATOR_SUMS.items():
             if weight not in parts[int(part)].weights:
                 continue
             of_skim = metadata.get(name) if metadata.get("isSkim") else None
@@ -127,7 +124,7 @@ class _Accumulator:
 
     def _cutflows(self) -> dict[str, Any]:
         cuts = len(self.analysis.skim), len(self.analysis.preselections)
-        cutflow: dict[str, Any] = {"initial": {}, "skim": {}, "presel": {}}
+        cutflow: dict[str, Any] = {stage: {} for stage in STAGES}
         sumw: dict[str, Any] = {}
         sumw2: dict[str, Any] = {}
         for target, parts in self._section("cutflow").items():
@@ -162,7 +159,7 @@ class _Accumulator:
     def _variables(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, targets in self._section("variables").items():
-            variable = self.variables[name]
+            variable = self.made.variables[name]
             for target, parts in targets.items():
                 for dataset in self._datasets_of(target):
                     some = [
@@ -196,10 +193,8 @@ class _Accumulator:
 
     def _arrays(self, target: str, category: str, table: Any) -> dict[str, Any]:
         """The columns of one category of a dataset, as the configuration wants them."""
-        rules = self.analysis.rules
-        wanted = rules.columns_of(self._sample_of(target), self._subsample_of(target), category)
         found: dict[str, Any] = {}
-        for one in wanted:
+        for one in self.made.columns[target, category]:
             found |= {
                 name: column_accumulator(column) if isinstance(column, np.ndarray) else column
                 for name, column in one.arrays({n: table[n] for n in table.fields}).items()
@@ -298,7 +293,7 @@ def skimmed_fileset(analysis: Analysis, output: Mapping[str, Any]) -> dict[str, 
         weights of all events, by which simulation is divided.
     """
     known = {dataset.name: dataset for dataset in analysis.fileset.datasets}
-    sums = {name: output[name] for name in _SUMS.values()}
+    sums = {name: output[name] for name in GENERATOR_SUMS.values()}
     return {
         name: {
             "files": files,

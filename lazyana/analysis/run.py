@@ -108,9 +108,7 @@ def run(
         progress=progress,
         performance_report=performance_report,
     )
-    output = accumulator_of(
-        analysis, {str(key): value for key, value in result.items()}, made.variables
-    )
+    output = accumulator_of(made, {str(key): value for key, value in result.items()})
     files = {} if target is None else _written(target, analysis, result, output)
     return AnalysisResult(output, result, files)
 

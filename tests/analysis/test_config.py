@@ -86,3 +86,18 @@ def test_subsamples(configuration: Callable[..., dict[str, Any]]) -> None:
     given["datasets"]["subsamples"] = {"DYJets": {"b": []}}
     with pytest.raises(InputError, match=r"names 'DYJets', which is no sample.*'DYJetsToLL'"):
         Analysis(**given)
+
+
+def test_categories_are_not_called_as_stages(zmumu: Make) -> None:
+    with pytest.raises(InputError, match="one called 'presel'"):
+        zmumu(categories={"presel": []})
+
+
+def test_skims_without_the_sum_of_all_events(configuration: Callable[..., dict[str, Any]]) -> None:
+    given = configuration()
+    ((name, one),) = given["datasets"]["jsons"][0].items()
+    skim = {name: {**one, "metadata": {**one["metadata"], "isSkim": "True"}}}
+    given["datasets"] = {"jsons": [skim]}
+    with pytest.raises(InputError, match=r"is a skim .* no sum_genweights"):
+        Analysis(**given)
+    assert Analysis(**{**given, "do_postprocessing": False}).samples == ("DYJetsToLL",)

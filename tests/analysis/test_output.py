@@ -8,6 +8,7 @@ import pytest
 
 import lazyana as la
 from lazyana.analysis.build import recorded
+from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.histograms import Axis, HistConf
 from lazyana.analysis.output import accumulator_of
@@ -17,9 +18,9 @@ DY = "DYJetsToLL_M-50_2018"
 
 
 def accumulated(one: Analysis) -> tuple[Any, Any]:
-    result = la.compute(recorded(one, catalog_of(one)).outputs, executor="sync", progress=False)
-    values = dict(result.items())
-    return accumulator_of(one, values), values
+    made = recorded(one, catalog_of(one))
+    values = dict(la.compute(made.outputs, executor="sync", progress=False).items())
+    return accumulator_of(made, values), values
 
 
 def test_storages(zmumu: Callable[..., Analysis]) -> None:
@@ -81,3 +82,16 @@ def test_no_weights_no_division(zmumu: Callable[..., Analysis]) -> None:
     cutflow = values["cutflow"]["DYJetsToLL"]["0"]
     sums = output["sumw"]["baseline"][DY]["DYJetsToLL"]
     assert sums == {"nominal": cutflow.count("baseline", DY)}
+
+
+def test_columns_of_the_workflow(zmumu: Callable[..., Analysis]) -> None:
+    base: Any = zmumu().workflow
+
+    class Extra(base):  # type: ignore[misc]
+        def define_column_accumulators_extra(self) -> Any:
+            return [ColOut("JetGood", ["pt"]), ColOut("ll", ["mass"])]
+
+    output, _ = accumulated(zmumu(workflow=Extra))
+    found = output["columns"]["DYJetsToLL"][DY]["jets"]["nominal"]
+    assert found["JetGood_pt"].value.ndim == 1
+    assert len(found["ll_mass"].value) == len(found["JetGood_N"].value)
