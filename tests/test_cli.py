@@ -256,10 +256,10 @@ def test_run_of_a_configuration(zmumu: Path) -> None:
     assert sorted(path.name for path in (zmumu / "output").iterdir()) == [
         "config.json",
         "output_all.coffea",
-        "output_all.result",
+        "output_all.lazyana",
         "parameters_dump.yaml",
     ]
-    result = la.load(zmumu / "output" / "output_all.result")
+    result = la.load(zmumu / "output" / "output_all.lazyana")
     cutflow = result["cutflow"]["DATA_SingleMuon"]["0"]
     assert cutflow.count("baseline", "DATA_SingleMuon_2018_EraA") > 20
     again = lazyana(*words, folder=zmumu)

@@ -24,7 +24,7 @@ from lazyana.frame.inspection import inspect
 from lazyana.options import ErrorPolicy
 from lazyana.plan.explain import Explanation
 
-OUTPUT, RESULT = "output_all.coffea", "output_all.result"
+OUTPUT, RESULT = "output_all.coffea", "output_all.lazyana"
 CONFIG, PARAMETERS = "config.json", "parameters_dump.yaml"
 SKIMS = "skimmed_dataset_definition.json"
 
@@ -68,7 +68,7 @@ def run(
     analysis
         The configuration.
     folder
-        Where to write ``output_all.coffea`` (loads with `coffea.util.load`), ``output_all.result``
+        Where to write ``output_all.coffea`` (loads with `coffea.util.load`), ``output_all.lazyana``
         (loads with `lazyana.load`, one output at a time), ``config.json``,
         ``parameters_dump.yaml`` and, of a run that writes skims, their fileset
         ``skimmed_dataset_definition.json``; None writes nothing of it.

@@ -33,7 +33,7 @@ def test_files(ran: tuple[Path, Any]) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
         "output_all.coffea",
-        "output_all.result",
+        "output_all.lazyana",
         "parameters_dump.yaml",
     ]
     config = json.loads((folder / "config.json").read_text())
@@ -41,7 +41,7 @@ def test_files(ran: tuple[Path, Any]) -> None:
     assert config["datasets"]["names"] == [DY, DATA]
     dumped: Any = OmegaConf.load(folder / "parameters_dump.yaml")
     assert dumped.object_preselection.Muon.pt == 15
-    again = la.load(folder / "output_all.result")
+    again = la.load(folder / "output_all.lazyana")
     assert again["sum_genweights"][DY] == found.result["sum_genweights"][DY]
 
 
