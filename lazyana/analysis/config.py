@@ -13,7 +13,7 @@ from lazyana.analysis.calibrators import calibrators_by_name, default_calibrator
 from lazyana.analysis.categories import Selection, selection_of
 from lazyana.analysis.columns import ColOut
 from lazyana.analysis.cuts import cuts_of
-from lazyana.analysis.datasets import Filter, load_datasets, sample_of
+from lazyana.analysis.datasets import Filter, kept, load_datasets, sample_of
 from lazyana.analysis.histograms import HistConf
 from lazyana.analysis.schema import Sections
 from lazyana.analysis.weights import common_weights, weights_by_name
@@ -82,7 +82,8 @@ class Analysis:
         self.save_skimmed_files = given.save_skimmed_files
         self.do_postprocessing = given.do_postprocessing
         chosen = Filter(**given.datasets.filter.model_dump())
-        self.fileset = load_datasets(given.datasets.jsons, chosen)
+        self._everything = load_datasets(given.datasets.jsons)
+        self.fileset = kept(self._everything, chosen)
         self.skim = cuts_of("skim", given.skim)
         self.preselections = cuts_of("preselections", given.preselections)
         self.categories: Selection = selection_of("categories", given.categories)
@@ -109,13 +110,12 @@ class Analysis:
     def rules(self) -> Rules:
         """What applies where."""
         given = self._given
-        everything = load_datasets(given.datasets.jsons)
         return Rules(
             weights=given.weights,
             variations=given.variations,
             columns=given.columns,
             categories=self.categories.names,
-            samples=tuple(dict.fromkeys(map(sample_of, everything.datasets))),
+            samples=tuple(dict.fromkeys(map(sample_of, self._everything.datasets))),
             subsamples={sample: one.names for sample, one in self.subsamples.items()},
             known_weights=self.weights_classes,
             known_calibrators=self.calibrators,
@@ -141,9 +141,9 @@ class Analysis:
             A name that nothing has.
         """
         changes = {"samples": samples, "year": year, "datasets": datasets}
-        kept = self._given.datasets.filter.model_dump()
-        kept |= {key: tuple(value) for key, value in changes.items() if value is not None}
-        section = {**self._sections["datasets"], "filter": kept}
+        wanted = self._given.datasets.filter.model_dump()
+        wanted |= {key: tuple(value) for key, value in changes.items() if value is not None}
+        section = {**self._sections["datasets"], "filter": wanted}
         return Analysis(**{**self._sections, "datasets": section})
 
     def _check(self) -> None:

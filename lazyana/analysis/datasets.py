@@ -68,7 +68,19 @@ def load_datasets(sources: Sequence[Any], chosen: Filter | None = None) -> Files
             if dataset.name in found and found[dataset.name] != typed:
                 raise InputError(_contradiction(found[dataset.name], typed))
             found[dataset.name] = typed
-    return Fileset(tuple(_filtered(found.values(), chosen or Filter())))
+    everything = Fileset(tuple(found.values()))
+    return everything if chosen is None else kept(everything, chosen)
+
+
+def kept(fileset: Fileset, chosen: Filter) -> Fileset:
+    """The datasets that a filter keeps.
+
+    Raises
+    ------
+    InputError
+        A filter that names something that is not there, or leaves nothing.
+    """
+    return Fileset(tuple(_filtered(fileset.datasets, chosen)))
 
 
 def sample_of(dataset: Dataset) -> str:

@@ -206,8 +206,8 @@ def absolute(path: str | os.PathLike[str]) -> str:
     return text if "://" in text else str(Path(text).expanduser().absolute())
 
 
-def condition(folder: Folder) -> Condition:
-    """Look at what is at the place of an output."""
+def condition(folder: Folder, form: str = FORMAT) -> Condition:
+    """Look at what is at the place of an output of a format."""
     folder.fs.invalidate_cache()
     if not folder.exists():
         return "absent"
@@ -217,19 +217,19 @@ def condition(folder: Folder) -> Condition:
     names = {str(name).rstrip("/").rpartition("/")[2] for name in inside}
     # The manifest is looked for first: it is there from the moment the output is complete to the
     # moment before its first part is removed, whether or not the other file is there too.
-    if MANIFEST in names and _is_ours(folder, MANIFEST):
+    if MANIFEST in names and _is_ours(folder, MANIFEST, form):
         return "complete"
-    if UNFINISHED in names and _is_ours(folder, UNFINISHED):
+    if UNFINISHED in names and _is_ours(folder, UNFINISHED, form):
         return "unfinished"
     return "foreign" if names else "empty"
 
 
-def _is_ours(folder: Folder, relative: str) -> bool:
+def _is_ours(folder: Folder, relative: str, form: str) -> bool:
     try:
         content = folder.read_json(relative)
     except ValueError:
         return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
+    return isinstance(content, dict) and content.get("format") == form
 
 
 def check(folder: Folder, *, overwrite: bool) -> None:
@@ -274,14 +274,36 @@ def prepare(folder: Folder, *, overwrite: bool) -> None:
         If the file system cannot be written to.
     """
     check(folder, overwrite=overwrite)
+    begin(folder, "columns", {"format": FORMAT, "version": VERSION}, OURS)
+
+
+def begin(folder: Folder, what: str, mark: Mapping[str, Any], ours: re.Pattern[str]) -> None:
+    """Mark an output as unfinished, and remove what is left of an older one.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    what
+        What is written, for the message.
+    mark
+        Format and version.
+    ours
+        What the paths of files that we wrote look like; other files stay.
+
+    Raises
+    ------
+    InputError
+        If the file system cannot be written to.
+    """
     try:
-        folder.write_json(UNFINISHED, {"format": FORMAT, "version": VERSION})
+        folder.write_json(UNFINISHED, mark)
     except NotImplementedError as err:
-        msg = f"cannot write columns to {folder.url!r}: this kind of URL can only be read."
+        msg = f"cannot write {what} to {folder.url!r}: this kind of URL can only be read."
         raise InputError(msg) from err
     if folder.exists(MANIFEST):
         folder.remove([MANIFEST])
-    folder.remove(path for path in folder.files() if OURS.fullmatch(path))
+    folder.remove(path for path in folder.files() if ours.fullmatch(path))
 
 
 def part_path(dataset: str, variation: str, name: str) -> str:

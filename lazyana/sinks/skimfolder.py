@@ -15,11 +15,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from lazyana.errors import FileError, InputError, OutputExistsError, RunError, did_you_mean
-from lazyana.sinks.parquet import MANIFEST, UNFINISHED, Folder, absolute
+from lazyana.sinks import parquet
+from lazyana.sinks.parquet import MANIFEST, UNFINISHED, Condition, Folder, absolute, begin
 from lazyana.sinks.skimfile import EVENTS
 
 FORMAT = "lazyana skim"
@@ -27,8 +28,6 @@ VERSION = 1
 
 #: Files that are ours: skims, and skims whose writing was cut short.
 OURS = re.compile(r"[^/]+/(skim-[^/]+\.root|\.skim-[^/]+\.tmp)")
-
-Condition = Literal["absent", "empty", "complete", "unfinished", "foreign", "file"]
 
 
 @dataclass(frozen=True)
@@ -189,26 +188,7 @@ def skim_path(dataset: str, name: str) -> str:
 
 def condition(folder: Folder) -> Condition:
     """Look at what is at the place of a skim."""
-    folder.fs.invalidate_cache()
-    if not folder.exists():
-        return "absent"
-    if folder.fs.isfile(folder.full()):
-        return "file"
-    inside = folder.fs.ls(folder.full(), detail=False)
-    names = {str(name).rstrip("/").rpartition("/")[2] for name in inside}
-    if MANIFEST in names and _is_ours(folder, MANIFEST):
-        return "complete"
-    if UNFINISHED in names and _is_ours(folder, UNFINISHED):
-        return "unfinished"
-    return "foreign" if names else "empty"
-
-
-def _is_ours(folder: Folder, relative: str) -> bool:
-    try:
-        content = folder.read_json(relative)
-    except ValueError:
-        return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
+    return parquet.condition(folder, FORMAT)
 
 
 def check(folder: Folder, *, overwrite: bool) -> None:
@@ -251,14 +231,7 @@ def prepare(folder: Folder, *, overwrite: bool) -> None:
         If the file system cannot be written to.
     """
     check(folder, overwrite=overwrite)
-    try:
-        folder.write_json(UNFINISHED, {"format": FORMAT, "version": VERSION})
-    except NotImplementedError as err:
-        msg = f"cannot write a skim to {folder.url!r}: this kind of URL can only be read."
-        raise InputError(msg) from err
-    if folder.exists(MANIFEST):
-        folder.remove([MANIFEST])
-    folder.remove(path for path in folder.files() if OURS.fullmatch(path))
+    begin(folder, "a skim", {"format": FORMAT, "version": VERSION}, OURS)
 
 
 def complete(
