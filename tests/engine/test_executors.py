@@ -146,7 +146,7 @@ def test_ctrl_c_stops_all_and_leaves_nothing_that_looks_complete(
     mc, data = (next(iter(toy_files[name]["files"])) for name in ("DYJetsToLL", "SingleMuon"))
     words = ["demo", "--mc", mc, "--data", data, "--partition-size", "1"]
     words += ["--executor", executor, "--output", "out", "--no-progress"]
-    program = "from lazyana.cli import main\nif __name__ == '__main__': main()"
+    program = "from lazyana.cli.main import main\nif __name__ == '__main__': main()"
     script = tmp_path / "script.py"
     script.write_text(program)
     with (tmp_path / "stderr").open("w") as stderr:

@@ -1,0 +1,42 @@
+"""The command line itself: all commands, and how mistakes are told."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from lazyana.cli.analysis import explain, print_parameters, run
+from lazyana.cli.demo import demo
+from lazyana.cli.inspect import inspect
+from lazyana.cli.show import show
+from lazyana.errors import LazyanaError
+
+
+def main() -> None:
+    """Run the command line; what users can mend is one message, not a traceback."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nStopped.", err=True)
+        sys.exit(130)
+    except LazyanaError as error:
+        click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lazyana")
+def cli() -> None:
+    """A lazy, dataframe-style query engine for NanoAOD."""
+
+
+cli.add_command(run)
+cli.add_command(explain)
+cli.add_command(print_parameters)
+cli.add_command(inspect)
+cli.add_command(show)
+cli.add_command(demo)
