@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import awkward as ak
 import hist
 import numpy as np
 
@@ -20,6 +19,7 @@ from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
 from lazyana.frame.checks import lazy
 from lazyana.frame.events import Events
 from lazyana.frame.labels import Labels
+from lazyana.physics.positions import at_position
 
 METADATA, CUSTOM = "metadata", "custom"
 """Collections that are none: what is known of a dataset, and columns given while booking."""
@@ -313,7 +313,7 @@ class Axis:
         if meta_of(column).ndim < 2:
             msg = f"{what}: {self.coll}.{self.field} is one value an event: leave pos out."
             raise InputError(msg)
-        return ak.pad_none(column, int(self.pos or 0) + 1, axis=1)[:, self.pos]
+        return at_position(column, int(self.pos or 0))
 
 
 def metadata_column(frame: Events, key: str, what: str, *, text: bool) -> Any:

@@ -33,6 +33,7 @@ from lazyana.analysis.vocabulary import (
     refuse_record,
 )
 from lazyana.errors import ColumnError, InputTypeError, LazyanaError, did_you_mean
+from lazyana.physics.positions import at_position
 
 ROOT = "events"
 NUMBERS: Mapping[str, Any] = {"pi": float(np.pi), "inf": float("inf")}
@@ -154,8 +155,7 @@ class Evaluation:
             inner = where.elts[1]
             if isinstance(inner, ast.Slice):
                 return base[:, slice(*(_whole(part) for part in _parts(inner)))]
-            place = _whole(inner)
-            return ak.firsts(base[:, slice(place, place + 1 or None)], axis=1)
+            return at_position(base, _whole(inner))
         if isinstance(where, ast.Slice | ast.Tuple | ast.Constant | ast.UnaryOp) and not (
             isinstance(where, ast.UnaryOp) and isinstance(where.op, ast.Not | ast.Invert)
         ):

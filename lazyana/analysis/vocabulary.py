@@ -13,6 +13,7 @@ import awkward as ak
 import numpy as np
 
 from lazyana.errors import InputError, InputTypeError, type_text
+from lazyana.physics.positions import at_position
 
 Value = Any
 
@@ -270,7 +271,7 @@ def _counting(name: str) -> Function:
 def _first(value: Value) -> Value:
     value = plain(value)
     need_objects(value, "first(x)")
-    return ak.firsts(value, axis=1)
+    return at_position(value, 0)
 
 
 def _where(condition: Value, one: Value, other: Value) -> Value:

@@ -13,6 +13,7 @@ from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import InputError, did_you_mean
 from lazyana.plan import passes
 from lazyana.plan.direct import direct
+from lazyana.plan.fingerprint import Hasher
 from lazyana.plan.fuse import fuse
 from lazyana.plan.lower import lower
 from lazyana.plan.needs import check_files
@@ -137,10 +138,11 @@ def stages(
     InputError
         Branches that are needed, and that some files lack.
     """
-    shared = passes.share(program, blueprint)
+    hasher = Hasher()
+    shared = passes.share(program, blueprint, hasher)
     pruned = passes.prune(shared, blueprint)
     check_files(pruned, blueprint, names)
-    varied = passes.share(passes.vary(pruned))
+    varied = passes.share(passes.vary(pruned), hasher=hasher)
     fused = fuse(varied)
     return {
         "recorded": program,

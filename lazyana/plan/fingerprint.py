@@ -19,7 +19,7 @@ import awkward as ak
 import numpy as np
 
 from lazyana.errors import InputTypeError
-from lazyana.plan.program import Program, Ref, Step
+from lazyana.plan.program import Booking, Program, Ref, Step
 
 _LIBRARIES = tuple(
     {Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib")}
@@ -60,24 +60,34 @@ def fingerprint(value: Any) -> str:
 
 
 def program_fingerprint(program: Program) -> str:
-    """Hash of a whole program: its steps, what it keeps and what it reads.
+    """Hash of a whole program: its steps, what it keeps, its variations and what it reads.
 
-    Keys do not count, only what the steps do.
+    Keys do not count, only what the steps do. Variations count as they are declared: written out
+    they would have many times as many steps, and say the same.
     """
     hasher = Hasher()
-    outputs = _outputs(program, hasher)
+    contents = step_contents(program.steps, hasher)
+    kept = sorted(
+        (booking.output, sorted(booking.variations), _made_of(booking, contents))
+        for booking in program.bookings
+    )
+    shifts = sorted(
+        (shift.variation, sorted((contents[a], contents[b]) for a, b in shift.replacements.items()))
+        for shift in program.shifts
+    )
     read = program.read
     reads = (read.schema, read.branches, sorted(read.buffers)) if read is not None else ()
-    return hasher.digest((sorted(outputs.items()), reads)).hex()
+    return hasher.digest((kept, shifts, reads)).hex()
 
 
 def output_fingerprints(program: Program) -> dict[str, str]:
     """Hash of each output: changes if and only if something that it is made of does."""
     hasher = Hasher()
+    contents = step_contents(program.steps, hasher)
     schema = program.read.schema if program.read is not None else None
     return {
-        output: hasher.digest((schema, made_of)).hex()
-        for output, made_of in _outputs(program, hasher).items()
+        booking.output: hasher.digest((schema, _made_of(booking, contents))).hex()
+        for booking in program.bookings
     }
 
 
@@ -90,12 +100,8 @@ def step_contents(steps: tuple[Step, ...], hasher: Hasher | None = None) -> dict
     return contents
 
 
-def _outputs(program: Program, hasher: Hasher) -> dict[str, list[tuple[str, bytes]]]:
-    contents = step_contents(program.steps, hasher)
-    return {
-        booking.output: [(label, contents[key]) for label, key in sorted(booking.keys.items())]
-        for booking in program.bookings
-    }
+def _made_of(booking: Booking, contents: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
+    return [(label, contents[key]) for label, key in sorted(booking.keys.items())]
 
 
 class Hasher:
@@ -124,6 +130,9 @@ class Hasher:
 
     def digest(self, value: Any) -> bytes:  # noqa: PLR0911  (one line a kind)
         """Hash of one value."""
+        known = self._known.get(id(value))
+        if known is not None:
+            return known[1]
         if isinstance(value, Ref):
             # The hash of what is behind it, marked: no other hash is of this length.
             content = self._contents.get(value.key)
@@ -145,9 +154,6 @@ class Hasher:
 
     def _object(self, value: Any) -> bytes:
         """Hash of an object, remembered unless it depends on where a cycle was entered."""
-        known = self._known.get(id(value))
-        if known is not None:
-            return known[1]
         depth = len(self._active)
         if id(value) in self._active:
             # A function or object that refers to itself: by its place in the nesting.
@@ -288,11 +294,8 @@ class Hasher:
 
 
 def _hash(*parts: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.digest()
+    lengths = [len(part) for part in parts]
+    return hashlib.sha256(b"".join((repr(lengths).encode(), *parts))).digest()
 
 
 def _name(kind: type) -> bytes:

@@ -17,27 +17,30 @@ from lazyana.plan.steps import SelectEvents, Varied
 from lazyana.plan.trace import Layouts
 
 
-def share(program: Program, blueprint: Blueprint | None = None) -> Program:
+def share(
+    program: Program, blueprint: Blueprint | None = None, hasher: Hasher | None = None
+) -> Program:
     """Merge equal work, also where it was written differently.
 
     A value merely handed on is the value itself; steps with equal functions and equal arguments
     are one. With a blueprint, whose types tell where that is the same, a field of a record that
     had another field replaced is the field of the original, also if events were selected since.
+    A hasher that is given remembers the functions for the next time.
     """
-    return _Sharing(program, blueprint).result()
+    return _Sharing(program, blueprint, hasher or Hasher()).result()
 
 
 class _Sharing:
     """The steps of a program that are left once equal ones are merged."""
 
-    def __init__(self, program: Program, blueprint: Blueprint | None) -> None:
+    def __init__(self, program: Program, blueprint: Blueprint | None, hasher: Hasher) -> None:
         self._program = program
         self._steps: dict[str, Step] = {}
         self._names: dict[str, str] = {}
         self._known: dict[bytes, str] = {}
         self._contents: dict[str, bytes] = {}
         self._varies: dict[str, frozenset[str]] = {}
-        self._hasher = Hasher()
+        self._hasher = hasher
         self._layouts = None if blueprint is None else Layouts(self._steps, blueprint)
         self._shifted = self._shift_contents()
 

@@ -131,10 +131,13 @@ def find_entries(place: Place, axes: Sequence[Any], columns: Sequence[Any]) -> E
     events = _same_events(place, names, parts)
     counts, keep = _object_counts(place, names, parts)
     event = None if counts is None else np.repeat(np.arange(events), counts)
+    if len(parts) == 1 and keep is None and parts[0].where is not None:
+        where = parts[0].where
+        return Entries(parts[0].bins, where if event is None else event[where], events)
     total: Integers | None = None
     outside: npt.NDArray[np.bool_] | None = None
     for axis, part in zip(axes, parts, strict=True):
-        bins = part.bins
+        bins = part.everywhere
         if event is not None:
             if part.counts is None:
                 bins = bins[event]
@@ -157,10 +160,14 @@ class _Part:
     Attributes
     ----------
     bins
-        Shape ``(entries of this column,)``, int64: bin from 0 (the underflow bin, where there is
-        one), -1 for None and for values outside of the axis.
-    complete
+        Shape ``(values,)``, int64: bin from 0 (the underflow bin, where there is one), -1 for
+        values outside of the axis.
+    inside
         Whether no bin is -1.
+    entries
+        How many entries the column has; None among them have no value.
+    where
+        Shape ``(values,)``, increasing: the entry of each value; None where every entry has one.
     counts
         Shape ``(events,)``: number of objects; None for a column with one value per event.
     present
@@ -168,45 +175,52 @@ class _Part:
     """
 
     bins: Integers
-    complete: bool
+    inside: bool
+    entries: int
+    where: Integers | None = None
     counts: Integers | None = None
     present: npt.NDArray[np.bool_] | None = None
 
     @property
     def events(self) -> int:
-        return len(self.bins if self.counts is None else self.counts)
+        return self.entries if self.counts is None else len(self.counts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry has a bin."""
+        return self.inside and self.where is None
+
+    @property
+    def everywhere(self) -> Integers:
+        """Shape ``(entries,)``: the bins, -1 also for None."""
+        if self.where is None:
+            return self.bins
+        bins = np.full(self.entries, -1, dtype=np.int64)
+        bins[self.where] = self.bins
+        return bins
 
 
 def _part(axis: Any, column: Any) -> _Part:
-    layout, present = _without_options(_layout(column))
+    outer = _layout(column)
+    layout, where = _without_options(outer)
     if _is_leaf(layout) and not (layout.is_numpy and layout.inner_shape):
-        return _Part(*_leaf_bins(axis, layout, present))
+        return _Part(*axis_bins(axis, layout), outer.length, where)
     if layout.is_numpy:
         layout = layout.to_RegularArray()
     layout = layout.to_ListOffsetArray64(True)
     offsets = np.asarray(layout.offsets.data)
-    counts = np.diff(offsets)
+    counts, present = np.diff(offsets), None
     content = layout.content
     if content.length > offsets[-1]:
         content = content[: offsets[-1]]
-    content, valid = _without_options(content)
-    if present is not None:
-        everything = np.zeros(len(present), dtype=np.int64)
-        everything[present] = counts
+    if where is not None:
+        present = np.zeros(outer.length, dtype=np.bool_)
+        present[where] = True
+        everything = np.zeros(outer.length, dtype=np.int64)
+        everything[where] = counts
         counts = everything
-    return _Part(*_leaf_bins(axis, content, valid), counts, present)
-
-
-def _leaf_bins(
-    axis: Any, layout: Any, valid: npt.NDArray[np.bool_] | None
-) -> tuple[Integers, bool]:
-    """Bins of a flat layout, and whether none is -1; `valid` says where its values belong."""
-    bins, complete = axis_bins(axis, layout)
-    if valid is None:
-        return bins, complete
-    everything = np.full(len(valid), -1, dtype=np.int64)
-    everything[valid] = bins
-    return everything, False
+    values, where = _without_options(content)
+    return _Part(*axis_bins(axis, values), content.length, where, counts, present)
 
 
 def axis_bins(axis: Any, layout: Any) -> tuple[Integers, bool]:
@@ -322,11 +336,15 @@ def _is_leaf(layout: Any) -> bool:
     return bool(layout.is_numpy or layout.is_unknown or _is_text(layout))
 
 
-def _without_options(layout: Any) -> tuple[Any, npt.NDArray[np.bool_] | None]:
+def _without_options(layout: Any) -> tuple[Any, Integers | None]:
     """The layout without None and indirection, and where its values were (None: everywhere)."""
     # Awkward's constructors keep these from being nested in each other: one step is enough.
+    if isinstance(layout, ak.contents.IndexedOptionArray) and layout.content.is_numpy:
+        index = np.asarray(layout.index.data)
+        where = np.flatnonzero(index >= 0)
+        return ak.contents.NumpyArray(np.asarray(layout.content.data)[index[where]]), where
     if layout.is_option:
-        return layout.project(), np.asarray(layout.mask_as_bool(valid_when=True))
+        return layout.project(), np.flatnonzero(layout.mask_as_bool(valid_when=True))
     if layout.is_indexed:
         return layout.project(), None
     return layout, None

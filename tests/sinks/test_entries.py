@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lazyana.errors import InputTypeError, RunError
 from lazyana.sinks.base import Place
 from lazyana.sinks.entries import axis_bins, check_column, find_entries
+from lazyana.sinks.fill import Entries
 
 PLACE = Place("dy", 3, "nominal", "dy.root", 100, 200)
 REGULAR = hist.axis.Regular(4, 0, 1, name="pt")
@@ -90,6 +91,13 @@ def test_integers_beyond_32_bits_are_in_the_flow_bins() -> None:
     assert contents(circular, np.array([3 * 2**40 + 2])) == [0, 0, 1]
 
 
+def filled(entries: Entries) -> list[tuple[int, int]]:
+    """Event and bin of what is filled."""
+    event = np.arange(len(entries.bins)) if entries.event is None else entries.event
+    pairs = zip(event.tolist(), entries.bins.tolist(), strict=True)
+    return [pair for pair in pairs if pair[1] >= 0]
+
+
 @pytest.mark.parametrize(
     "column",
     [
@@ -101,9 +109,10 @@ def test_integers_beyond_32_bits_are_in_the_flow_bins() -> None:
     ],
 )
 def test_none_is_not_filled(column: Any) -> None:
-    entries = find_entries(PLACE, [REGULAR], [column])
-    assert entries.bins.tolist() == [1, -1, 3]
-    assert entries.event is None
+    assert filled(find_entries(PLACE, [REGULAR], [column])) == [(0, 1), (2, 3)]
+    # beside another axis too
+    two = find_entries(PLACE, [REGULAR, hist.axis.Boolean()], [column, np.array([True] * 3)])
+    assert filled(two) == [(0, 1 * 2 + 1), (2, 3 * 2 + 1)]
 
 
 @pytest.mark.parametrize(
@@ -118,10 +127,11 @@ def test_none_is_not_filled(column: Any) -> None:
 )
 def test_objects_belong_to_their_events(column: Any) -> None:
     entries = find_entries(PLACE, [REGULAR], [column])
-    assert entries.bins.tolist() == [1, -1, 3]
-    assert entries.event is not None
-    assert entries.event.tolist() == [0, 0, 2]
+    assert filled(entries) == [(0, 1), (2, 3)]
     assert entries.events == 3
+    numbers = np.array([0.3, 0.6, 0.1])
+    two = find_entries(PLACE, [REGULAR, REGULAR], [column, numbers])
+    assert filled(two) == [(0, 1 * 6 + 2), (2, 3 * 6 + 1)]
 
 
 @pytest.mark.parametrize("make", [np.array, ak.to_regular, lambda table: ak.from_numpy(table)])
