@@ -18,6 +18,7 @@ from dask_awkward.lib.core import Scalar
 
 from lazyana.errors import ColumnError, LazyValueError, did_you_mean, type_text
 
+_TAKEN = "_lazyana_taken"
 _PREFIX = "events-lazyana-"
 _INSTALLED = "_lazyana_guards"
 _COMPUTE = "Compute it first: la.compute(events.sum(column))"
@@ -130,7 +131,7 @@ def _explain(
             if message is not None:
                 raise LazyValueError(message)
         try:
-            return original(self, where)
+            return _remembered(self, where, original)
         except ColumnError:
             raise
         except (AttributeError, KeyError, IndexError, ValueError) as error:
@@ -140,6 +141,25 @@ def _explain(
             raise ColumnError(missing) from error
 
     return guard
+
+
+def _remembered(collection: Any, where: Any, original: Callable[..., Any]) -> Any:
+    """A field or property, recorded once however often it is asked for.
+
+    Recording takes a millisecond or two, and analyses ask for the same fields in many places.
+    Fields can be assigned in place, both of the collection and of what was taken from it: each is
+    known by the name that it had then.
+    """
+    if not isinstance(where, str):
+        return original(collection, where)
+    taken = vars(collection).setdefault(_TAKEN, {})
+    asked = original, collection.name, where  # a property is no item
+    value, name = taken.get(asked, (None, None))
+    if value is None or value.name != name:
+        value = original(collection, where)
+        if isinstance(value, dak.Array):
+            taken[asked] = value, value.name
+    return value
 
 
 def _refuse_item(scalar: Any, where: Any) -> str:

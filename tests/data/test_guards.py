@@ -229,3 +229,23 @@ def test_others_are_not_ours(events: Any) -> None:
     assert bool(ak.sum(other))
     assert operator.length_hint(other) == 2
     assert is_ours(events.Muon.pt + 1)
+
+
+def test_fields_are_recorded_once(events: Any) -> None:
+    jets = events.Jet
+    assert jets is events["Jet"]
+    assert jets.pt is jets["pt"]
+    assert jets.mass is jets.mass
+
+
+def test_fields_assigned_in_place_are_new(events: Any) -> None:
+    muons = events.Muon[events.Muon.pt > 20]
+    before = muons.pt
+    muons["pt"] = muons.pt * 2
+    assert muons.pt is not before
+    assert muons.pt.name != before.name
+    # what was taken and then changed is not what the next one gets
+    pair = ak.zip({"MET": events.MET, "PV": events.PV}, depth_limit=1)
+    taken = pair.MET
+    taken["twice"] = taken.pt * 2
+    assert "twice" not in pair.MET.fields
