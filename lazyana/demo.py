@@ -16,6 +16,7 @@ from lazyana.errors import InputError
 from lazyana.frame.compute import compute, explain
 from lazyana.frame.events import Events
 from lazyana.frame.open import apply
+from lazyana.physics.lumi import read_golden_json
 from lazyana.plan.explain import Explanation
 from lazyana.report.plots import plot_data_mc
 from lazyana.report.tables import Table, cutflow_table
@@ -93,10 +94,8 @@ class Zmumu:
     def skim(self, events: Events) -> Events:
         """Loose cuts and the trigger: what the rest of the analysis never looks at again."""
         if not events.is_mc and self.golden is not None:
-            from coffea.lumi_tools import LumiMask  # compiles for seconds when imported
-
-            certified = LumiMask(str(self.golden))
-            events = events.filter(golden_json=certified(events.run, events.luminosityBlock))
+            certified = read_golden_json(self.golden)
+            events = events.filter(golden_json=certified.mask(events.run, events.luminosityBlock))
         if "goodVertices" in events.Flag.fields:
             events = events.filter(event_flags=events.Flag.goodVertices)
         return events.filter(

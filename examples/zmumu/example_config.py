@@ -8,6 +8,7 @@ from custom_cut_functions import dimuon_presel
 from workflow import ZmumuBaseProcessor
 
 from lazyana.analysis import defaults
+from lazyana.analysis.common_weights import common_weights
 from lazyana.analysis.config import Configurator
 from lazyana.analysis.cutlibrary import (
     eventFlags,
@@ -19,7 +20,6 @@ from lazyana.analysis.cutlibrary import (
 from lazyana.analysis.cuts import passthrough
 from lazyana.analysis.histogram_sets import count_hist, jet_hists, muon_hists
 from lazyana.analysis.histograms import Axis, HistConf
-from lazyana.analysis.weights import common_weights
 
 localdir = Path(__file__).parent
 
