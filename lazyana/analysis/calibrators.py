@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 from omegaconf import OmegaConf
 
-from lazyana.analysis.defaults import find_parameter
+from lazyana.analysis.classes import by_name
 from lazyana.analysis.view import EventsView
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.events import Events
 from lazyana.frame.recording import put_field
-from lazyana.physics.corrections import Correction, open_corrections
-from lazyana.physics.energy import jes_factors, jes_source
 from lazyana.sinks.base import NOMINAL
 
 if TYPE_CHECKING:
@@ -56,7 +53,7 @@ class Calibrator:
 
     name: ClassVar[str]
     has_variations: ClassVar[bool] = False
-    isMC_only: ClassVar[bool] = False  # noqa: N815  the name that configurations use
+    isMC_only: ClassVar[bool] = False
     calibrated_collections: Sequence[str] = ()
 
     def __init__(
@@ -121,32 +118,6 @@ class Calibrator:
         raise InputError(msg)
 
 
-def calibrators_by_name(classes: Iterable[Any]) -> dict[str, type[Calibrator]]:
-    """The calibrators of an analysis by name, in the order they are applied.
-
-    Raises
-    ------
-    InputTypeError
-        Something that is no class of a calibrator.
-    InputError
-        One without a name, or two of one name.
-    """
-    found: dict[str, type[Calibrator]] = {}
-    for one in classes:
-        if not (isinstance(one, type) and issubclass(one, Calibrator)):
-            msg = f"{one!r} is no calibrator: give subclasses of Calibrator, not their instances."
-            raise InputTypeError(msg)
-        name = getattr(one, "name", "")
-        if not isinstance(name, str) or not name:
-            msg = f"Calibrator {one.__qualname__} has no name: write name = '…' in the class."
-            raise InputError(msg)
-        if name in found:
-            msg = f"Two calibrators are called {name!r}: list each once, under a name of its own."
-            raise InputError(msg)
-        found[name] = one
-    return found
-
-
 def apply_calibrators(
     frame: Events,
     calibrators: Iterable[type[Calibrator]],
@@ -182,7 +153,7 @@ def apply_calibrators(
         than in another.
     """
     wanted = None if wanted_variations is None else frozenset(wanted_variations)
-    known = calibrators_by_name(calibrators)
+    known = by_name(calibrators, Calibrator, "calibrator")
     own = {"year": context.year, "sample": context.sample, "isMC": context.is_mc}
     # Looked up one by one: what differs between datasets is a column.
     metadata: Mapping[str, Any] = ChainMap(own, cast("dict[str, Any]", frame.metadata))
@@ -316,99 +287,3 @@ def _put(frame: Events, columns: Columns) -> Events:
         value = put_field(frame[name], field, column) if field else column
         frame = frame.define(**{name: value})
     return frame
-
-
-@dataclass(frozen=True)
-class Shift:
-    """One shift of the jet energy scale.
-
-    Attributes
-    ----------
-    jet_type, collection
-        The jets, and where they are.
-    source
-        Source of uncertainty.
-    place
-        0 for up, 1 for down.
-    """
-
-    jet_type: str
-    collection: str
-    source: str
-    place: int
-
-
-class JetsCalibrator(Calibrator):
-    """Varies the energy of simulated jets by the uncertainties of the jet energy scale.
-
-    For each jet type of ``jets_calibration.collection.<year>``, the sources listed under
-    ``jets_calibration.variations.<jet type>.<year>`` (``JES_Total``, ``JES_Regrouped_Absolute``, …)
-    are looked up in the file and under the tag of
-    ``jets_calibration.jet_types.<jet type>.<year>`` (``json_path``, ``jec_mc``). Momentum and mass
-    of the jets are multiplied with one plus or minus the uncertainty. The nominal jets are those of
-    the files. ``JER`` has no effect: jets are not smeared here, so that there is nothing to vary.
-
-    Variations are called ``<jet type>_JES_<source>Up`` and ``…Down``.
-    """
-
-    name = "jet_calibration"
-    has_variations = True
-    isMC_only = True  # noqa: N815  the name that configurations use
-
-    def initialize(self, events: Any) -> None:
-        """Find the variations of the year."""
-        del events
-        self._shifts: dict[str, Shift] = {}
-        self.calibrated_collections = []
-        if not self.do_variations:
-            return
-        year = str(self.metadata["year"])
-        collections = find_parameter(self.params, "jets_calibration.collection", year)
-        for jet_type, collection in collections.items():
-            self.calibrated_collections += [f"{collection}.pt", f"{collection}.mass"]
-            self._add_variations(str(jet_type), str(collection), year)
-        self._variations = tuple(self._shifts)
-
-    def _add_variations(self, jet_type: str, collection: str, year: str) -> None:
-        for name in find_parameter(self.params, "jets_calibration.variations", jet_type, year):
-            if name == "JER":
-                continue
-            source = str(name).removeprefix("JES_")
-            if source == name:
-                msg = (
-                    f"jets_calibration.variations.{jet_type}.{year} lists {name!r}: variations of "
-                    f"jets are JES_<source>, e.g. JES_Total.{did_you_mean(name, ['JES_Total'])}"
-                )
-                raise InputError(msg)
-            for place, side in enumerate(("Up", "Down")):
-                shift = Shift(jet_type, collection, source, place)
-                self._shifts[f"{jet_type}_{name}{side}"] = shift
-
-    def calibrate(
-        self,
-        events: Any,
-        orig_colls: Mapping[str, Any],
-        variation: str,
-        already_applied_calibrators: Sequence[str] | None = None,
-    ) -> Columns:
-        """Momentum and mass of the jets in one world."""
-        del orig_colls, already_applied_calibrators
-        if variation == NOMINAL:
-            return {}
-        shift = self._shifts[variation]
-        jets = events[shift.collection]
-        factor = jes_factors(self._source(shift), jets.pt, jets.eta)[shift.place]
-        return {
-            f"{shift.collection}.pt": jets.pt * factor,
-            f"{shift.collection}.mass": jets.mass * factor,
-        }
-
-    def _source(self, shift: Shift) -> Correction:
-        where = ("jets_calibration.jet_types", shift.jet_type, str(self.metadata["year"]))
-        tag = find_parameter(self.params, *where, "jec_mc")
-        corrections = open_corrections(find_parameter(self.params, *where, "json_path"))
-        return jes_source(corrections, tag, shift.source, shift.jet_type)
-
-
-default_calibrators: tuple[type[Calibrator], ...] = (JetsCalibrator,)
-"""The calibrators of an analysis that names none, in the order they are applied."""

@@ -17,6 +17,7 @@ from lazyana.analysis.triggers import fired_by_primary_dataset, fired_listed, li
 from lazyana.errors import ColumnError, FileError, InputError, did_you_mean
 from lazyana.physics.corrections import evaluate, open_corrections
 from lazyana.physics.jet_id import compute_jetId
+from lazyana.physics.lumi import CertifiedSections, read_golden_json
 
 __all__ = [
     "count_objects_eq",
@@ -52,9 +53,7 @@ __all__ = [
 # -- triggers ----------------------------------------------------------------------------------
 
 
-def get_HLTsel(  # noqa: N802
-    primaryDatasets: Sequence[str] | str | None = None, invert: bool = False
-) -> Cut:
+def get_HLTsel(primaryDatasets: Sequence[str] | str | None = None, invert: bool = False) -> Cut:
     """Events that fired one of the HLT paths in the parameters, ``HLT_triggers.<year>``.
 
     Data must fire a path of their own primary dataset, simulation one of any.
@@ -69,19 +68,17 @@ def get_HLTsel(  # noqa: N802
     return _trigger_cut("HLT", primaryDatasets, invert)
 
 
-def get_HLTsel_custom(trigger_list: Sequence[str], invert: bool = False) -> Cut:  # noqa: N802
+def get_HLTsel_custom(trigger_list: Sequence[str], invert: bool = False) -> Cut:
     """Events that fired one of some HLT paths, given with or without ``HLT_``."""
     return _custom_trigger_cut("HLT", trigger_list, invert)
 
 
-def get_L1sel(  # noqa: N802
-    primaryDatasets: Sequence[str] | str | None = None, invert: bool = False
-) -> Cut:
+def get_L1sel(primaryDatasets: Sequence[str] | str | None = None, invert: bool = False) -> Cut:
     """Events that fired one of the L1 seeds in ``L1_triggers.<year>``; as `get_HLTsel`."""
     return _trigger_cut("L1", primaryDatasets, invert)
 
 
-def get_L1sel_custom(trigger_list: Sequence[str], invert: bool = False) -> Cut:  # noqa: N802
+def get_L1sel_custom(trigger_list: Sequence[str], invert: bool = False) -> Cut:
     """Events that fired one of some L1 seeds, given with or without ``L1_``."""
     return _custom_trigger_cut("L1", trigger_list, invert)
 
@@ -141,27 +138,25 @@ def _golden_json(events: Any, processor_params: Any, year: str, isMC: bool) -> A
         )
         raise FileError(msg) from error
     certified = _certified(str(path), stat.st_mtime_ns, stat.st_size)
-    return certified(events["run"], events["luminosityBlock"])
+    return certified.mask(events["run"], events["luminosityBlock"])
 
 
 @cache
-def _certified(path: str, modified: int, size: int) -> Any:
+def _certified(path: str, modified: int, size: int) -> CertifiedSections:
     """The certified luminosity sections of a file, read once."""
     del modified, size
-    from coffea.lumi_tools import LumiMask  # compiles for seconds when imported
-
-    return LumiMask(path)
+    return read_golden_json(path)
 
 
-eventFlags = Cut("event_flags", {}, _event_flags)  # noqa: N816
+eventFlags = Cut("event_flags", {}, _event_flags)
 """Events that pass the filters in the parameters, ``event_flags``, data also those in
 ``event_flags_data``."""
 
-goldenJson = Cut("golden_json_lumi", {}, _golden_json)  # noqa: N816
+goldenJson = Cut("golden_json_lumi", {}, _golden_json)
 """Data in certified luminosity sections, ``lumi.goldenJSON`` in the parameters; all simulation."""
 
 
-def get_nPVgood(N: int, name: str | None = None) -> Cut:  # noqa: N802
+def get_nPVgood(N: int, name: str | None = None) -> Cut:
     """Events with at least `N` good primary vertices."""
     return Cut(name or f"nPVgood_{N}", {"N": N}, _good_vertices)
 
@@ -170,7 +165,7 @@ def _good_vertices(events: Any, params: Mapping[str, Any]) -> Any:
     return events["PV"].npvsGood >= params["N"]
 
 
-def get_JetVetoMap(name: str = "JetVetoMaps") -> Cut:  # noqa: N802
+def get_JetVetoMap(name: str = "JetVetoMaps") -> Cut:
     """Events without a jet in a region of the detector that is vetoed.
 
     Looked at are jets of more than 15 GeV with tight identification and lepton veto whose energy is
@@ -200,21 +195,21 @@ def _no_vetoed_jet(events: Any, processor_params: Any, year: str) -> Any:
 # -- numbers of objects ------------------------------------------------------------------------
 
 
-def get_nObj_min(  # noqa: N802
+def get_nObj_min(
     N: int, minpt: float | None = None, coll: str = "JetGood", name: str | None = None
 ) -> Cut:
     """Events with at least `N` objects, of a pT of at least `minpt` (GeV) if given."""
     return _counted("min", min_nObj_minPt if minpt else min_nObj, N, minpt, coll, name)
 
 
-def get_nObj_eq(  # noqa: N802
+def get_nObj_eq(
     N: int, minpt: float | None = None, coll: str = "JetGood", name: str | None = None
 ) -> Cut:
     """Events with exactly `N` objects, of a pT of at least `minpt` (GeV) if given."""
     return _counted("eq", eq_nObj_minPt if minpt else eq_nObj, N, minpt, coll, name)
 
 
-def get_nObj_less(N: int, coll: str = "JetGood", name: str | None = None) -> Cut:  # noqa: N802
+def get_nObj_less(N: int, coll: str = "JetGood", name: str | None = None) -> Cut:
     """Events with fewer than `N` objects."""
     return _counted("less", less_nObj, N, None, coll, name)
 
@@ -234,27 +229,27 @@ def _counted(
     return Cut(name or default, params, function)
 
 
-def min_nObj(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa: N802
+def min_nObj(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     """At least ``N`` objects of ``coll``."""
     return _number(events, params["coll"]) >= params["N"]
 
 
-def less_nObj(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa: N802
+def less_nObj(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     """Fewer than ``N`` objects of ``coll``."""
     return _number(events, params["coll"]) < params["N"]
 
 
-def eq_nObj(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa: N802
+def eq_nObj(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     """Exactly ``N`` objects of ``coll``."""
     return _number(events, params["coll"]) == params["N"]
 
 
-def min_nObj_minPt(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa: N802
+def min_nObj_minPt(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     """At least ``N`` objects of ``coll`` with a pT of at least ``minpt`` (GeV)."""
     return ak.sum(events[params["coll"]].pt >= params["minpt"], axis=1) >= params["N"]
 
 
-def eq_nObj_minPt(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa: N802
+def eq_nObj_minPt(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     """Exactly ``N`` objects of ``coll`` with a pT of at least ``minpt`` (GeV)."""
     return ak.sum(events[params["coll"]].pt >= params["minpt"], axis=1) == params["N"]
 
@@ -274,21 +269,19 @@ def count_objects_eq(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     return ak.num(events[params["object"]], axis=1) == params["value"]
 
 
-def get_nElectron(  # noqa: N802
+def get_nElectron(
     N: int, minpt: float = 0, coll: str = "ElectronGood", name: str | None = None
 ) -> Cut:
     """Events with at least `N` electrons with a pT above `minpt` (GeV)."""
     return Cut(name or f"n{coll}_{N}_pt{minpt}", {"N": N, "coll": coll, "minpt": minpt}, nElectron)
 
 
-def get_nMuon(  # noqa: N802
-    N: int, minpt: float = 0, coll: str = "MuonGood", name: str | None = None
-) -> Cut:
+def get_nMuon(N: int, minpt: float = 0, coll: str = "MuonGood", name: str | None = None) -> Cut:
     """Events with at least `N` muons with a pT above `minpt` (GeV)."""
     return Cut(name or f"n{coll}_{N}_pt{minpt}", {"N": N, "coll": coll, "minpt": minpt}, nMuon)
 
 
-def nElectron(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa: N802
+def nElectron(events: Any, params: Mapping[str, Any], **_: Any) -> Any:
     """At least ``N`` objects of ``coll`` with a pT above ``minpt`` (GeV)."""
     minpt = params.get("minpt", 0)
     if not minpt:
@@ -296,13 +289,13 @@ def nElectron(events: Any, params: Mapping[str, Any], **_: Any) -> Any:  # noqa:
     return ak.sum(events[params["coll"]].pt > minpt, axis=1) >= params["N"]
 
 
-nMuon = nElectron  # noqa: N816
+nMuon = nElectron
 
 
 # -- b-tagged jets -----------------------------------------------------------------------------
 
 
-def get_nBtagMin(  # noqa: N802
+def get_nBtagMin(
     N: int, minpt: float = 0, coll: str = "BJetGood", wp: str = "M", name: str | None = None
 ) -> Cut:
     """Events with at least `N` b-tagged jets, see `nBtagMin`."""
@@ -310,7 +303,7 @@ def get_nBtagMin(  # noqa: N802
     return Cut(name or f"n{coll}_btagMin{N}_pt{minpt}", params, nBtagMin)
 
 
-def get_nBtagEq(  # noqa: N802
+def get_nBtagEq(
     N: int, minpt: float = 0, coll: str = "BJetGood", wp: str = "M", name: str | None = None
 ) -> Cut:
     """Events with exactly `N` b-tagged jets, see `nBtagMin`."""
@@ -318,7 +311,7 @@ def get_nBtagEq(  # noqa: N802
     return Cut(name or f"n{coll}_btagEq{N}_pt{minpt}", params, nBtagEq)
 
 
-def nBtagMin(  # noqa: N802
+def nBtagMin(
     events: Any, params: Mapping[str, Any], year: str, processor_params: Any, **_: Any
 ) -> Any:
     """At least ``N`` b-tagged jets of ``coll`` with a pT of at least ``minpt`` (GeV).
@@ -329,7 +322,7 @@ def nBtagMin(  # noqa: N802
     return _tagged(events, params, year, processor_params) >= params["N"]
 
 
-def nBtagEq(  # noqa: N802
+def nBtagEq(
     events: Any, params: Mapping[str, Any], year: str, processor_params: Any, **_: Any
 ) -> Any:
     """Exactly ``N`` b-tagged jets, see `nBtagMin`."""

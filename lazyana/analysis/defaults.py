@@ -66,7 +66,8 @@ def get_default_parameters() -> DictConfig:
     omegaconf.DictConfig
         ``lumi`` (pb⁻¹, golden JSON), ``pileupJSONfiles``, ``event_flags``, ``event_flags_data``,
         ``btagging``, ``lepton_scale_factors``, ``jets_calibration``, ``jet_scale_factors``,
-        ``jet_id_rules``, ``default_nano_version`` and ``HLT_examples``. A new object each time.
+        ``jet_id_rules``, ``MET_xy``, ``default_nano_version`` and ``HLT_examples``. A new object
+        each time.
     """
     return OmegaConf.create(_defaults())
 

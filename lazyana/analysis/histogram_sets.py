@@ -427,3 +427,32 @@ def count_hist(
     text = rf"$N_{{\mathrm{{{coll}}}}}$" if label is None else label
     axis = Axis(column, text, bins, start, start + bins if stop is None else stop)
     return {name or column: HistConf([axis], **options)}
+
+
+def processing_metadata_hists(only_cats: Iterable[str], chunk_size: int) -> Histograms:
+    """Histograms of how many events a partition has and how fast it is processed.
+
+    They are not filled: both are in the report of a run, for each partition.
+
+    Parameters
+    ----------
+    only_cats
+        Names of the categories.
+    chunk_size
+        The most events a partition has.
+    """
+    events = Axis("nevents", "events in the partition", max(chunk_size // 500, 30), 0, chunk_size)
+    speed = Axis("throughput", "events per second", 200, 0, 50_000)
+    return {
+        f"{what}_per_chunk_{stage}": HistConf(
+            [axis],
+            storage="int64",
+            autofill=False,
+            metadata_hist=True,
+            no_weights=True,
+            only_categories=tuple(only_cats),
+            variations=False,
+        )
+        for what, axis in (("events", events), ("throughput", speed))
+        for stage in ("initial", "skim", "presel")
+    }

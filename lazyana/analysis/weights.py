@@ -9,17 +9,9 @@ from typing import Any, ClassVar, TypeAlias, cast
 import numpy as np
 from omegaconf import OmegaConf
 
-from lazyana.analysis.defaults import find_parameter
 from lazyana.analysis.view import EventsView
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.events import Events
-from lazyana.physics.corrections import open_corrections
-from lazyana.physics.scale_factors import (
-    Shifts,
-    event_scale_factor,
-    muon_scale_factor,
-    pileup_weight,
-)
 from lazyana.sinks.base import NOMINAL
 
 Column: TypeAlias = Any
@@ -117,7 +109,7 @@ class WeightWrapper:
 
     name: ClassVar[str]
     has_variations: ClassVar[bool] = False
-    isMC_only: ClassVar[bool] = True  # noqa: N815  the name that configurations use
+    isMC_only: ClassVar[bool] = True
     variations: Sequence[str] = ()
 
     def __init__(self, params: Any = None, metadata: Mapping[str, Any] | None = None) -> None:
@@ -222,34 +214,6 @@ class WeightLambda(WeightWrapper):
 
 
 # -- applying weights ----------------------------------------------------------------------------
-
-
-def weights_by_name(classes: Iterable[Any]) -> dict[str, type[WeightWrapper]]:
-    """The weights of an analysis by name, in the order given.
-
-    Raises
-    ------
-    InputTypeError
-        Something that is no class of a weight.
-    InputError
-        One without a name, or two of one name.
-    """
-    found: dict[str, type[WeightWrapper]] = {}
-    for one in classes:
-        if not (isinstance(one, type) and issubclass(one, WeightWrapper)):
-            msg = f"{one!r} is no weight: give subclasses of WeightWrapper, not their instances."
-            raise InputTypeError(msg)
-        name = getattr(one, "name", "")
-        if not isinstance(name, str) or not name:
-            msg = f"Weight {one.__qualname__} has no name: write name = '…' in the class."
-            raise InputError(msg)
-        if found.setdefault(name, one) is not one:
-            msg = (
-                f"Two weights are called {name!r}: {found[name].__module__}."
-                f"{found[name].__qualname__} and {one.__module__}.{one.__qualname__}. Rename one."
-            )
-            raise InputError(msg)
-    return found
 
 
 def compute_weight(weight: WeightWrapper, events: Any, size: Any = ()) -> Weight:
@@ -373,128 +337,3 @@ def _check_shifts(weight: WeightWrapper, data: Weight, what: str) -> None:
 def _number(value: Any) -> Any:
     """A column or number; what numpy makes of ``size=()`` is a number."""
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-
-
-# -- the common weights --------------------------------------------------------------------------
-
-
-class GeneratorWeight(WeightWrapper):
-    """Weight of the generator; divide by its sum over all events, see `Analysis`."""
-
-    name = "genWeight"
-
-    def compute(self, events: Any, size: Any, shape_variation: str) -> WeightData:
-        """The weight as it is in the files."""
-        del size, shape_variation
-        return WeightData(self.name, events.genWeight)
-
-
-class GeneratorSign(WeightWrapper):
-    """Sign of the weight of the generator: 1, -1, or 0 where that is 0."""
-
-    name = "signOf_genWeight"
-
-    def compute(self, events: Any, size: Any, shape_variation: str) -> WeightData:
-        """The sign of the weight in the files."""
-        del size, shape_variation
-        return WeightData(self.name, np.sign(events.genWeight))
-
-
-class Luminosity(WeightWrapper):
-    """Integrated luminosity of the year, pb⁻¹: ``lumi.picobarns.<year>.tot``."""
-
-    name = "lumi"
-
-    def compute(self, events: Any, size: Any, shape_variation: str) -> WeightData:
-        """The number in the parameters."""
-        del events, size, shape_variation
-        year = str(self._metadata["year"])
-        return WeightData(
-            self.name, float(find_parameter(self._params, "lumi.picobarns", year, "tot"))
-        )
-
-
-class CrossSection(WeightWrapper):
-    """Cross section of the dataset, pb: ``xsec`` of its metadata."""
-
-    name = "XS"
-
-    def compute(self, events: Any, size: Any, shape_variation: str) -> WeightData:
-        """The number in the metadata; a column where datasets have different ones."""
-        del size, shape_variation
-        known = self._metadata if "xsec" in self._metadata else events.metadata
-        value = known["xsec"]
-        return WeightData(self.name, float(value) if isinstance(value, str | int) else value)
-
-
-class Pileup(WeightWrapper):
-    """Pileup of the data over that of the simulation: ``pileupJSONfiles.<year>``."""
-
-    name = "pileup"
-    has_variations = True
-
-    def compute(self, events: Any, size: Any, shape_variation: str) -> WeightData:
-        """The weight for the true number of interactions of each event."""
-        del size, shape_variation
-        year = str(self._metadata["year"])
-        path = find_parameter(self._params, "pileupJSONfiles", year, "file")
-        name = find_parameter(self._params, "pileupJSONfiles", year, "name")
-        correction = open_corrections(path)[name]
-        return WeightData(self.name, *pileup_weight(correction, events.Pileup.nTrueInt))
-
-
-class _MuonScaleFactor(WeightWrapper):
-    """Efficiency of muons in data over that in simulation: ``lepton_scale_factors.muon_sf``."""
-
-    has_variations = True
-    kind: ClassVar[str]
-
-    def compute(self, events: Any, size: Any, shape_variation: str) -> WeightData:
-        """The product over the muons of the collection in the parameters."""
-        del size, shape_variation
-        return WeightData(self.name, *event_scale_factor(self._of_each(events)))
-
-    def _of_each(self, events: Any) -> Shifts:
-        year = str(self._metadata["year"])
-        given = find_parameter(self._params, "lepton_scale_factors.muon_sf")
-        path, name, collection = (
-            find_parameter(self._params, "lepton_scale_factors.muon_sf", *where)
-            for where in (
-                ("JSONfiles", year, "file"),
-                ("sf_name", year, self.kind),
-                ("collection",),
-            )
-        )
-        eras = given.get("era_mapping") or {}
-        return muon_scale_factor(
-            open_corrections(path)[name],
-            events[collection],
-            year=eras.get(year),
-            out_of_range=given.get("out_of_range", "error"),
-        )
-
-
-class MuonId(_MuonScaleFactor):
-    """Scale factor of the muon identification."""
-
-    name = "sf_mu_id"
-    kind = "id"
-
-
-class MuonIso(_MuonScaleFactor):
-    """Scale factor of the muon isolation."""
-
-    name = "sf_mu_iso"
-    kind = "iso"
-
-
-common_weights: tuple[type[WeightWrapper], ...] = (
-    GeneratorWeight,
-    GeneratorSign,
-    Luminosity,
-    CrossSection,
-    Pileup,
-    MuonId,
-    MuonIso,
-)
-"""The weights every analysis may name."""

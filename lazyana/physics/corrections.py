@@ -283,7 +283,7 @@ class Evaluation:
             if not all(one.is_numpy or one.is_unknown for one in layouts):
                 return None
             flat = [
-                one.to_NumpyArray(np.float64).data if one.is_unknown else one.data
+                one.to_NumpyArray(np.float64).data if one.is_unknown else one.to_backend_array()
                 for one in layouts
             ]
             return ak.contents.NumpyArray(self._values(flat[: len(arrays)]))

@@ -13,7 +13,7 @@ from lazyana.physics.lazy import certain
 from lazyana.physics.matching import is_isolated
 
 
-def getGenLeptons(events: Any, lepton_flavour: str, params: Any) -> Any:  # noqa: N802
+def getGenLeptons(events: Any, lepton_flavour: str, params: Any) -> Any:
     """Stable electrons and muons of the generator that are not the child of a tau.
 
     Parameters
@@ -50,9 +50,7 @@ def getGenLeptons(events: Any, lepton_flavour: str, params: Any) -> Any:  # noqa
     return leptons[ak.argsort(leptons.pt, axis=1, ascending=False)]
 
 
-def getGenJets(  # noqa: N802
-    events: Any, GenLepCollNameForCleaning: str, params: Any
-) -> Any:
+def getGenJets(events: Any, GenLepCollNameForCleaning: str, params: Any) -> Any:
     """Jets of the generator away from its leptons.
 
     Parameters

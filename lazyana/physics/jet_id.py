@@ -118,7 +118,7 @@ FROM_SCRATCH = Rules(
 """PUPPI jets where nothing is stored."""
 
 
-def compute_jetId(  # noqa: N802
+def compute_jetId(
     events: Any, jet_type: str, params: Any, year: str | None = None, nano_version: Any = None
 ) -> Any:
     """Identification of jets as the bits 2 (tight) and 4 (tight with lepton veto).

@@ -172,7 +172,7 @@ def btagging(Jet: Any, btag: Any, wp: str, veto: bool = False) -> Any:
     return Jet[certain(values < least if veto else values > least)]
 
 
-def CvsLsorted(jets: Any, jet_tagger: str = "") -> Any:  # noqa: N802
+def CvsLsorted(jets: Any, jet_tagger: str = "") -> Any:
     """Jets in the order of their c-against-light tag, highest first.
 
     Parameters
@@ -190,12 +190,12 @@ def CvsLsorted(jets: Any, jet_tagger: str = "") -> Any:  # noqa: N802
     return _sorted(jets, "CvL", jet_tagger)
 
 
-def ProbBsorted(jets: Any, jet_tagger: str = "") -> Any:  # noqa: N802
+def ProbBsorted(jets: Any, jet_tagger: str = "") -> Any:
     """Jets in the order of their b tag, highest first; parameters as of `CvsLsorted`."""
     return _sorted(jets, "B", jet_tagger)
 
 
-def CCsorted(jets: Any, jet_tagger: str = "") -> Any:  # noqa: N802
+def CCsorted(jets: Any, jet_tagger: str = "") -> Any:
     """Large jets in the order of their cc tag, highest first; parameters as of `CvsLsorted`."""
     return _sorted(jets, "CC", jet_tagger)
 

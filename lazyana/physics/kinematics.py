@@ -172,7 +172,7 @@ def met_z(lepton: Any, MET: Any, w_mass: float = W_MASS) -> Any:
     return mapped(_met_z, *columns, label="met-z", w_mass=w_mass)
 
 
-def METzCalculator(lepton: Any, MET: Any) -> Any:  # noqa: N802
+def METzCalculator(lepton: Any, MET: Any) -> Any:
     """Momentum along the beam of the neutrino of a W boson, as `met_z`."""
     return met_z(lepton, MET)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import awkward as ak
+import numpy as np
 
 from lazyana.errors import InputError, did_you_mean
 from lazyana.physics.inputs import field, flag, number, one_of, passes_id, section
@@ -89,6 +93,71 @@ def soft_lepton_selection(events: Any, lepton_flavour: str, params: Any) -> Any:
     mask = mask & (field(muons, "pfRelIso04_all", where) > number(cuts, "iso_soft", where))
     mask = mask & (abs(field(muons, "dxy", where) / field(muons, "dxyErr", where)) > 1)
     return muons[certain(mask & _hard(muons, lepton_flavour, params))]
+
+
+def lepton_selection_promptMVA(
+    events: Any,
+    lepton_flavour: str,
+    params: Any,
+    year: str,
+    apply_mva_cut: bool = False,
+    mva_var: str = "mvaTTH",
+) -> tuple[Any, Any]:
+    """Electrons or muons from the primary vertex, away from b jets, as a classifier for ttH wants.
+
+    Electrons in the gap of the calorimeter do not pass, as for `lepton_selection`.
+
+    Parameters
+    ----------
+    events
+        The events; with ``btag_cut`` also a collection ``Jet``.
+    lepton_flavour
+        ``"Electron"`` or ``"Muon"``.
+    params
+        Parameters with ``object_preselection.<flavour>``: ``pt`` (GeV, larger than), and the
+        absolute values to be smaller than: ``eta``, ``sip3d`` (impact parameter over its
+        uncertainty), ``dxy`` and ``dz`` (cm). If they are wanted, ``iso``
+        (``miniPFRelIso_all`` smaller than), ``lostHits`` (at most), ``base_id`` (as ``id`` of
+        `lepton_selection`) and ``btag_cut`` (``btagDeepFlavB`` of the jet the lepton is in smaller
+        than). With `apply_mva_cut`, ``mva_wp`` (score larger than). Each is a number or a mapping
+        of numbers by year.
+    year
+        The year.
+    apply_mva_cut
+        Whether the score has to pass too.
+    mva_var
+        Field with the score.
+
+    Returns
+    -------
+    tuple
+        The leptons that pass, shape ``(events, leptons)``, and the mask over all of them.
+
+    Raises
+    ------
+    InputError, InputTypeError, ColumnError
+        As for `lepton_selection`.
+    """
+    leptons, where = events[_checked(lepton_flavour)], f"object_preselection.{lepton_flavour}"
+    cuts = _of_year(section(params, "object_preselection", lepton_flavour), year)
+    mask = abs(leptons.eta) < number(cuts, "eta", where)
+    if lepton_flavour == "Electron":
+        mask = mask & _outside_gap(leptons)
+    for name in ("sip3d", "dxy", "dz"):
+        mask = mask & (abs(field(leptons, name, where)) < number(cuts, name, where))
+    if "iso" in cuts:
+        mask = mask & (field(leptons, "miniPFRelIso_all", where) < number(cuts, "iso", where))
+    if "lostHits" in cuts:
+        mask = mask & (field(leptons, "lostHits", where) <= number(cuts, "lostHits", where))
+    if "base_id" in cuts:
+        mask = mask & passes_id(leptons, cuts["base_id"], f"{where}.base_id")
+    # Scores are at most 1: a larger number asks for nothing, of files that may have no such score.
+    if "btag_cut" in cuts and number(cuts, "btag_cut", where) <= 1:
+        mask = mask & (_score_of_jet(leptons, events["Jet"]) < number(cuts, "btag_cut", where))
+    if apply_mva_cut:
+        mask = mask & (field(leptons, mva_var, "mva_var") > number(cuts, "mva_wp", where))
+    mask = certain(mask & (leptons.pt > number(cuts, "pt", where)))
+    return leptons[mask], mask
 
 
 def photon_selection(events: Any, photon: str, params: Any, leptons_collection: str = "") -> Any:
@@ -197,11 +266,31 @@ def _identified(leptons: Any, flavour: str, params: Any, wanted: Any = None) -> 
     cuts, where = section(params, "object_preselection", flavour), f"object_preselection.{flavour}"
     mask = abs(leptons.eta) < number(cuts, "eta", where)
     if flavour == "Electron":
-        eta = abs(supercluster_eta(leptons))
-        mask = mask & ~((eta >= GAP[0]) & (eta <= GAP[1]))
+        mask = mask & _outside_gap(leptons)
     if wanted is None:
         wanted = section(params, "object_preselection", flavour, "id")
     return mask & passes_id(leptons, wanted, f"{where}.id")
+
+
+def _outside_gap(electrons: Any) -> Any:
+    eta = abs(supercluster_eta(electrons))
+    return ~((eta >= GAP[0]) & (eta <= GAP[1]))
+
+
+def _of_year(cuts: Mapping[str, Any], year: str) -> dict[str, Any]:
+    """The cuts of a year: those given by year, and those that are of all years."""
+    given = {str(name): cuts[name] for name in cuts}
+    return {
+        name: value[year] if isinstance(value, Mapping) and year in value else value
+        for name, value in given.items()
+    }
+
+
+def _score_of_jet(leptons: Any, jets: Any) -> Any:
+    """B tag of the jet each lepton is in; of one that is in none, 0."""
+    position, scores = leptons.jetIdx, field(jets, "btagDeepFlavB", "btag_cut")
+    inside = (position >= 0) & (position < ak.num(scores, axis=1))
+    return ak.fill_none(scores[ak.mask(position, inside)], np.float32(0), axis=-1)
 
 
 def _hard(leptons: Any, flavour: str, params: Any) -> Any:

@@ -59,7 +59,7 @@ def object_matching(
     return matched
 
 
-def deltaR_matching_nonunique(obj1: Any, obj2: Any, radius: float = 0.4) -> Any:  # noqa: N802
+def deltaR_matching_nonunique(obj1: Any, obj2: Any, radius: float = 0.4) -> Any:
     """Give each object of the second collection to the closest of the first.
 
     An object of the first collection may get several, one of the second is given away once at
@@ -122,6 +122,35 @@ def is_isolated(objects: Any, others: Any, dr_min: float) -> Any:
     _check_distance("dr_min", dr_min)
     columns = objects.eta, objects.phi, others.eta, others.phi
     return mapped(_isolated, *columns, label="isolated", dr_min=float(dr_min))
+
+
+def closest_pt(objects: Any, others: Any, dr_min: float, dpt_max: Any) -> Any:
+    """PT of what is closest to each object, of what is near in direction and in pT.
+
+    Several objects may have the same partner.
+
+    Parameters
+    ----------
+    objects, others
+        The collections, shapes ``(events, objects)`` and ``(events, others)``.
+    dr_min
+        Partners have a ΔR smaller than this.
+    dpt_max
+        Partners have a smaller difference of pT than this (GeV), shape ``(events, objects)``.
+
+    Returns
+    -------
+    awkward.Array or dask_awkward.Array
+        GeV, shape ``(events, objects)``; -1 where there is none.
+
+    Raises
+    ------
+    InputError
+        A distance that is not positive.
+    """
+    _check_distance("dr_min", dr_min)
+    columns = [getattr(each, name) for each in (objects, others) for name in ("eta", "phi", "pt")]
+    return mapped(_closest_pt, *columns, dpt_max, label="closest-pt", dr_min=float(dr_min))
 
 
 @dataclass(frozen=True)
@@ -218,6 +247,23 @@ def _given(obj2: Any, pairs: Any) -> Any:
     local = ak.local_index(pairs.dr, axis=1)
     others = ak.cartesian({"one": local, "other": obj2}, axis=1, nested=True)["other"]
     return ak.with_field(others, pairs.dr, "dR")[pairs.given]
+
+
+def _closest_pt(*columns: Any, dr_min: float) -> Any:
+    return on_numbers(_closest_pt_of_numbers, *columns, dr_min=dr_min)
+
+
+def _closest_pt_of_numbers(*columns: Any, dr_min: float) -> ak.Array:
+    eta, phi, pt, eta2, phi2, pt2, dpt_max = columns
+    pairs, delta_r = _all_pairs(eta, phi, eta2, phi2)
+    flat2 = _flat(pt2)
+    apart = np.abs(_flat(pt)[pairs.first] - flat2[pairs.second])
+    near = np.flatnonzero((delta_r < dr_min) & (apart < _flat(dpt_max)[pairs.first]))
+    near = near[np.argsort(delta_r[near], kind="stable")]
+    near = near[_first_of_each(pairs.first[near])]
+    found = np.full(pairs.offsets[-1], -1.0, dtype=flat2.dtype)
+    found[pairs.first[near]] = flat2[pairs.second[near]]
+    return ak.Array(_lists(pairs.counts, found))
 
 
 def _matched(

@@ -238,7 +238,7 @@ class _Distance:
     """
 
     @property
-    def deltaR(self) -> Any:  # noqa: N802
+    def deltaR(self) -> Any:
         """Distance in η and φ of the two objects."""
         return self["deltaR"]  # type: ignore[index]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,48 @@ EVENTS = ak.Array(
 
 def passing(cut: Cut, context: Context = MC, events: Any = EVENTS) -> list[int]:
     return np.flatnonzero(ak.to_numpy(cut.mask_in(events, context))).tolist()
+
+
+# -- names -----------------------------------------------------------------------------------
+
+FACTORIES = {
+    "get_HLTsel": "(primaryDatasets=None, invert=False)",
+    "get_HLTsel_custom": "(trigger_list, invert=False)",
+    "get_L1sel": "(primaryDatasets=None, invert=False)",
+    "get_L1sel_custom": "(trigger_list, invert=False)",
+    "get_JetVetoMap": "(name='JetVetoMaps')",
+    "get_nObj_min": "(N, minpt=None, coll='JetGood', name=None)",
+    "get_nObj_eq": "(N, minpt=None, coll='JetGood', name=None)",
+    "get_nObj_less": "(N, coll='JetGood', name=None)",
+    "get_nBtagMin": "(N, minpt=0, coll='BJetGood', wp='M', name=None)",
+    "get_nBtagEq": "(N, minpt=0, coll='BJetGood', wp='M', name=None)",
+    "get_nElectron": "(N, minpt=0, coll='ElectronGood', name=None)",
+    "get_nMuon": "(N, minpt=0, coll='MuonGood', name=None)",
+    "get_nPVgood": "(N, name=None)",
+}
+CUTS = {"passthrough": "passthrough", "eventFlags": "event_flags", "goldenJson": "golden_json_lumi"}
+FUNCTIONS = {
+    **dict.fromkeys(("count_objects_gt", "count_objects_lt", "count_objects_eq"), ()),
+    **dict.fromkeys(("min_nObj", "min_nObj_minPt", "less_nObj", "eq_nObj", "eq_nObj_minPt"), ()),
+    **dict.fromkeys(("nElectron", "nMuon"), ()),
+    **dict.fromkeys(("nBtagMin", "nBtagEq"), ("year", "processor_params")),
+}
+
+
+@pytest.mark.parametrize(("name", "signature"), FACTORIES.items())
+def test_factories_are_those_that_configurations_know(name: str, signature: str) -> None:
+    found = inspect.signature(getattr(lib, name))
+    bare = [one.replace(annotation=one.empty) for one in found.parameters.values()]
+    assert str(inspect.Signature(bare)) == signature
+
+
+def test_cuts_and_functions_are_those_that_configurations_know() -> None:
+    assert {name: getattr(lib, name).name for name in CUTS} == CUTS
+    for name, more in FUNCTIONS.items():
+        parameters = inspect.signature(getattr(lib, name)).parameters
+        assert tuple(parameters)[:-1] == ("events", "params", *more), name
+        assert tuple(parameters.values())[-1].kind is inspect.Parameter.VAR_KEYWORD, name
+    assert set(lib.__all__) == {*FACTORIES, *CUTS, *FUNCTIONS}
 
 
 # -- numbers of objects ----------------------------------------------------------------------
@@ -159,8 +202,8 @@ def test_filters_of_data_are_for_data_only() -> None:
     assert passing(lib.eventFlags, DATA, events) == [0]
 
 
-def test_filters_stay_the_same_however_often_they_are_applied() -> None:
-    """Data must not add its filters to those of simulation."""
+def test_event_flags_of_data_are_never_those_of_simulation() -> None:
+    """However often data are seen before: the list of the parameters is shared, and stays."""
     before = OmegaConf.to_container(PARAMS.event_flags)
     events = flagged(None, "eeBadScFilter")
     for _ in range(3):

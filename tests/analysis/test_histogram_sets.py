@@ -26,11 +26,40 @@ SETS = {
 }
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_signature_is_the_known_one(name: str) -> None:
-    parameters = inspect.signature(getattr(sets, name)).parameters
-    assert list(parameters)[:5] == ["coll", "pos", "fields", "name", "axis_settings"]
-    assert parameters["coll"].default == SETS[name]
+SIGNATURES = {
+    **{
+        name: f"(coll='{coll}', pos=None, fields=None, name=None, axis_settings=None, **options)"
+        for name, coll in SETS.items()
+    },
+    # As many bins as numbers: the known default ends one too early for that.
+    "count_hist": "(coll, bins=10, start=0, stop=None, label=None, name=None, **options)",
+    "processing_metadata_hists": "(only_cats, chunk_size)",
+}
+
+
+@pytest.mark.parametrize(("name", "signature"), SIGNATURES.items())
+def test_signatures_are_those_that_configurations_know(name: str, signature: str) -> None:
+    found = inspect.signature(getattr(sets, name))
+    bare = [one.replace(annotation=one.empty) for one in found.parameters.values()]
+    assert str(inspect.Signature(bare)) == signature
+
+
+def test_every_set_is_in_the_list() -> None:
+    own = {name for name in vars(sets) if name.endswith(("_hists", "_hist"))}
+    assert own == set(SIGNATURES)
+
+
+def test_processing_is_not_filled(toy_files: dict[str, Any]) -> None:
+    found = sets.processing_metadata_hists(["baseline"], 100_000)
+    assert set(found) == {
+        f"{what}_per_chunk_{stage}"
+        for what in ("events", "throughput")
+        for stage in ("initial", "skim", "presel")
+    }
+    frame = la.open({"DYJetsToLL": toy_files["DYJetsToLL"]})
+    assert [conf.book(frame, name=name) for name, conf in found.items()] == [None] * 6
+    (axis,) = found["events_per_chunk_skim"].axes
+    assert (axis.bins, axis.stop) == (200, 100_000)
 
 
 @pytest.mark.parametrize("name", SETS)

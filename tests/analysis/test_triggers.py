@@ -65,7 +65,7 @@ def fired(cut: Any, context: Context = MC, events: Any = EVENTS) -> list[bool]:
     return found
 
 
-def test_prefix_is_taken_off_and_nothing_else() -> None:
+def test_trigger_prefix_is_taken_off_as_a_word_not_by_lstrip() -> None:
     for path, event in (("TkMu50", 0), ("HT300", 1), ("LTMu", 2)):
         expected = [i == event for i in range(4)]
         assert fired(get_HLTsel_custom([f"HLT_{path}"])) == expected

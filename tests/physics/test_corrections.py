@@ -338,6 +338,14 @@ def test_lazy_columns_give_the_same(
     assert ak.sum(ak.num(found)) > 100
 
 
+def test_columns_that_are_not_read_yet_are_read(wide: Correction) -> None:
+    pt = ak.Array([[10.0, 30.0], [25.0]])
+    form, length, buffers = ak.to_buffers(pt)
+    virtual = ak.from_buffers(form, length, {key: lambda b=b: b for key, b in buffers.items()})
+    assert not ak.to_layout(virtual).is_all_materialized
+    assert evaluate(wide, virtual, 20).to_list() == evaluate(wide, pt, 20).to_list()
+
+
 def test_lazy_evaluation_reads_its_inputs_and_nothing_else(
     toy_files: dict[str, Any], wide: Correction
 ) -> None:

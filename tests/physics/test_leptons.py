@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from lazyana.errors import ColumnError, InputError, InputTypeError
 from lazyana.physics.leptons import (
     lepton_selection,
+    lepton_selection_promptMVA,
     photon_selection,
     soft_lepton_selection,
     supercluster_eta,
@@ -229,3 +230,106 @@ def test_lazy_events_give_the_same(same: Callable[..., ak.Array]) -> None:
     same(lambda e: soft_lepton_selection(e, "Muon", soft).eta)
     same(lambda e: photon_selection(e, "Photon", PARAMS, "Electron").pt)
     same(lambda e: tau_selection(e, "Tau", changed("Tau", dr_lepton=0.4), "Muon").pt)
+
+
+# -- prompt leptons --------------------------------------------------------------------------
+
+PROMPT: dict[str, Any] = {
+    "object_preselection": {
+        "Muon": {
+            **{"pt": 10, "eta": 2.4, "iso": 0.4, "sip3d": 8.0, "dxy": 0.05, "dz": 0.1},
+            "base_id": "looseId",
+            "mva_wp": {"2022_preEE": 0.64, "2024": 0.9},
+            "btag_cut": {"2022_preEE": 0.3, "2024": 999.0},
+        },
+        "Electron": {
+            **{"pt": 15, "eta": 2.5, "sip3d": 8.0, "dxy": 0.05, "dz": 0.1, "lostHits": 1},
+            "mva_wp": 0.9,
+        },
+    }
+}
+
+
+@pytest.fixture
+def prompt_muons(objects: Objects) -> ak.Array:
+    """Two good ones, then one with each thing wrong; events with one and without any."""
+    good = {
+        **{"pt": 20.0, "eta": 1.0, "miniPFRelIso_all": 0.1, "sip3d": 2.0, "dxy": -0.01},
+        **{"dz": 0.02, "looseId": True, "jetIdx": 0, "mvaTTH": 0.95},
+    }
+    wrong = [
+        {"pt": 10.0}, {"eta": -2.4}, {"miniPFRelIso_all": 0.4}, {"sip3d": -8.0}, {"dxy": -0.05},
+        {"dz": 0.1}, {"looseId": False}, {"jetIdx": 1}, {"mvaTTH": 0.64},
+    ]  # fmt: skip
+    first = [good, {**good, "jetIdx": -1}, *({**good, **each} for each in wrong)]
+    events = [first, [good], []]
+    fields = {name: [[muon[name] for muon in event] for event in events] for name in good}
+    return objects(**fields)
+
+
+JETS = {"btagDeepFlavB": [[0.1, 0.8], [], [0.9]]}
+
+
+@pytest.mark.parametrize("params", [PROMPT, OmegaConf.create(PROMPT)])
+def test_prompt_muons(
+    by_hand: Callable[..., Any], objects: Objects, prompt_muons: ak.Array, params: Any
+) -> None:
+    events = by_hand(Muon=prompt_muons, Jet=objects(**JETS))
+    good, mask = lepton_selection_promptMVA(events, "Muon", params, "2022_preEE")
+    # Those of a bad score are for the classifier to judge; a jet that is cut off has no score.
+    assert ak.local_index(mask)[mask].to_list() == [[0, 1, 10], [0], []]
+    assert good.mvaTTH.to_list() == [[0.95, 0.95, 0.64], [0.95], []]
+    good, mask = lepton_selection_promptMVA(events, "Muon", params, "2022_preEE", True)
+    assert ak.local_index(mask)[mask].to_list() == [[0, 1], [0], []]
+    # In the other year the score has to be higher, and b jets do not matter.
+    _, mask = lepton_selection_promptMVA(by_hand(Muon=prompt_muons), "Muon", params, "2024", True)
+    assert ak.local_index(mask)[mask].to_list() == [[0, 1, 9], [0], []]
+
+
+def test_prompt_electrons(by_hand: Callable[..., Any], objects: Objects) -> None:
+    electrons = objects(
+        pt=[[20.0, 20.0, 20.0, None], []],
+        eta=[[1.0, 1.5, 1.0, 1.0], []],
+        deltaEtaSC=[[0.0] * 4, []],
+        lostHits=[[1, 0, 2, 0], []],
+        mine=[[0.95, 0.95, 0.95, 0.95], []],
+        **{name: [[0.01] * 4, []] for name in ("sip3d", "dxy", "dz")},
+    )
+    events = by_hand(Electron=electrons)
+    good, mask = lepton_selection_promptMVA(events, "Electron", PROMPT, "2018", True, "mine")
+    assert mask.to_list() == [[True, False, False, False], []]
+    assert ak.num(good).to_list() == [1, 0]
+    empty, mask = lepton_selection_promptMVA(
+        by_hand(Electron=electrons[:0]), "Electron", PROMPT, "2018"
+    )
+    assert len(empty) == len(mask) == 0
+
+
+@pytest.mark.parametrize(
+    ("year", "options", "error", "words"),
+    [
+        ("2017", {"apply_mva_cut": True}, InputTypeError, r"Muon\.btag_cut is .*not a number"),
+        ("2022_preEE", {"apply_mva_cut": True, "mva_var": "mvaTTHredo"}, ColumnError, "'mvaTTH'"),
+    ],
+)
+def test_prompt_leptons_want_their_numbers(
+    by_hand: Callable[..., Any],
+    objects: Objects,
+    prompt_muons: ak.Array,
+    year: str,
+    options: Any,
+    error: type[Exception],
+    words: str,
+) -> None:
+    events = by_hand(Muon=prompt_muons, Jet=objects(**JETS))
+    with pytest.raises(error, match=words):
+        lepton_selection_promptMVA(events, "Muon", PROMPT, year, **options)
+
+
+@pytest.mark.parametrize("flavour", ["Muon", "Electron"])
+def test_prompt_leptons_of_lazy_events(same: Callable[..., ak.Array], flavour: str) -> None:
+    def momentum(events: Any) -> Any:
+        found = lepton_selection_promptMVA(events, flavour, PROMPT, "2022_preEE", True)
+        return found[0].pt
+
+    assert ak.count(same(momentum)) > 20

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lazyana.errors import InputError
 from lazyana.physics.matching import (
+    closest_pt,
     delta_r_table,
     deltaR_matching_nonunique,
     is_isolated,
@@ -181,3 +182,20 @@ def test_a_distance_is_positive(objects: Callable[..., ak.Array], distance: floa
         is_isolated(one, one, distance)
     with pytest.raises(InputError, match=r"radius=.* keeps nothing"):
         deltaR_matching_nonunique(one, one, distance)
+
+
+# -- the closest, near in pT -----------------------------------------------------------------
+
+
+def test_partners_are_the_closest_that_are_near_in_pt(objects: Any) -> None:
+    jets = objects(pt=[[50.0, 40.0, 30.0], [20.0], []], eta=[[0.0, 0.05, 2.0], [1.0], []])
+    others = objects(pt=[[48.0, 90.0], [], [10.0]], eta=[[0.1, 0.01], [], [0.0]])
+    most = ak.Array([[5.0, 9.0, 9.0], [9.0], []])
+    # The second of the others is closer, and too hard; the first is shared.
+    assert closest_pt(jets, others, 0.2, most).to_list() == [[48, 48, -1], [-1], []]
+    # What is as far as allowed is too far.
+    assert closest_pt(jets, others, 0.2, most - 1)[0].to_list() == [48, -1, -1]
+    assert closest_pt(jets, others, 0.05, most)[0].to_list() == [-1, -1, -1]
+    assert len(closest_pt(jets[:0], others[:0], 0.2, most[:0])) == 0
+    with pytest.raises(InputError, match="dr_min=0"):
+        closest_pt(jets, others, 0, most)

@@ -38,6 +38,20 @@ def test_sum_of_weights() -> None:
     np.testing.assert_array_equal(Sum().fill(HERE, None, None), [3])
 
 
+def test_sum_of_float32_genweights_of_many_partitions_is_float64() -> None:
+    weight = np.float32(1234.5678)
+    sink = Sum(weighted=False)
+    states = [sink.fill(HERE, None, ak.Array(np.full(3, weight))) for _ in range(2_000)]
+    assert {state.dtype for state in states} == {np.dtype(np.float64)}
+    (total,) = sink.merge(states)
+    assert total == pytest.approx(6_000 * float(weight), rel=1e-14)
+    # What it would be otherwise.
+    single = np.float32(0)
+    for _ in range(2_000):
+        single += 3 * weight
+    assert single != pytest.approx(6_000 * float(weight), rel=1e-6)
+
+
 def test_finish() -> None:
     sink = Sum(True, ("wUp",), ("jesUp", "jesDown"))
     states = {
