@@ -46,7 +46,7 @@ Reopen = Callable[[FileInfo], bytes]
 """Gives the basket index of a file where the cache has it no more."""
 
 _DEFAULT = ReadOptions()
-_VERSION = 1
+_VERSION = 2
 _SECOND = 1_000_000_000
 _CHECKSUMS = (
     "ETag",

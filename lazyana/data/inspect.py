@@ -114,9 +114,10 @@ class Noting:
         info, layout = note_file(url, place.tree, self.options)
         column = _column_of(url, info, self.options)
         found: dict[str, Any] = {"url": place.urls[0], "alternatives": place.urls[1:]}
-        if WEIGHT in layout.types and info.sum_signs is None:
-            weights, found["sum_signs"] = weights_of_events(column)
+        if WEIGHT in layout.types and None in (info.sum_weights, info.sum_signs):
+            weights, signs = weights_of_events(column)
             found["sum_weights"] = weights if info.sum_weights is None else info.sum_weights
+            found["sum_signs"] = signs if info.sum_signs is None else info.sum_signs
         if info.nano_version is None:
             found["nano_version"] = nano_version(layout.types)
         if self.lumis:

@@ -19,7 +19,8 @@ from lazyana.data.reading import read_branches
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.booking import Output
 from lazyana.plan.build import Call
-from lazyana.reader.origin import LUMI, WEIGHT
+from lazyana.plan.steps import AnyVariation
+from lazyana.reader.origin import LUMI, RESCALE, WEIGHT
 from lazyana.sinks.skim import Skims
 from lazyana.sinks.skimfile import COMPRESSION
 from lazyana.sinks.skimorigin import COLUMNS, Source
@@ -79,8 +80,17 @@ class Stored:
         left_out = tuple(sorted(names - kept))
         return cls(tuple(branches), frozenset(counters), left_out)
 
-    def choose(self, keep: Any, drop: Any) -> tuple[tuple[Branch, Path], ...]:
+    def choose(
+        self, keep: Any, drop: Any, *, strict: bool = True
+    ) -> tuple[tuple[Branch, Path], ...]:
         """The branches to write.
+
+        Parameters
+        ----------
+        keep, drop
+            Patterns of names.
+        strict
+            Whether each has to fit a branch.
 
         Raises
         ------
@@ -90,21 +100,22 @@ class Stored:
         names = [branch.name for branch, _ in self.branches]
         chosen = set(names)
         if keep is not None:
-            kept = (self._matching("keep", pattern, names) for pattern in _patterns("keep", keep))
+            kept = (
+                self._matching("keep", pattern, names, strict)
+                for pattern in _patterns("keep", keep)
+            )
             chosen = set().union(*kept, (name for name in ALWAYS if name in names))
         for pattern in _patterns("drop", drop):
-            chosen -= self._matching("drop", pattern, names)
+            chosen -= self._matching("drop", pattern, names, strict)
         if not chosen:
             msg = "No branch is left to write: keep more, or drop less."
             raise InputError(msg)
         return tuple(one for one in self.branches if one[0].name in chosen)
 
-    def _matching(self, option: str, pattern: str, names: Iterable[str]) -> set[str]:
-        found = {
-            name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}_")
-        }
+    def _matching(self, option: str, pattern: str, names: Iterable[str], strict: bool) -> set[str]:
+        found = fitting(pattern, names)
         known = (*self.counters, *self.left_out)
-        if not found and not any(fnmatchcase(name, pattern) for name in known):
+        if strict and not found and not any(fnmatchcase(name, pattern) for name in known):
             groups = {name.partition("_")[0] for name in names}
             msg = (
                 f"{option}={pattern!r} of the skim fits no branch."
@@ -113,6 +124,11 @@ class Stored:
             )
             raise InputError(msg)
         return found
+
+
+def fitting(pattern: str, names: Iterable[str]) -> set[str]:
+    """The branches that a pattern means: of that name, or of the collection of that name."""
+    return {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}_")}
 
 
 def _patterns(option: str, given: Any) -> tuple[str, ...]:
@@ -208,7 +224,7 @@ class ReadSource:
 
 @dataclass(frozen=True)
 class PickBranches:
-    """Takes branches out of collections, as they were read.
+    """Takes branches of some events out of collections, as they were read.
 
     Attributes
     ----------
@@ -221,23 +237,24 @@ class PickBranches:
     names: tuple[str, ...]
     places: tuple[tuple[int, Path], ...]
 
-    def __call__(self, like: ak.Array, *collections: ak.Array) -> ak.Array:
-        """Record array of the branches, shape ``(events,)``.
+    def __call__(self, rows: ak.Array, *collections: ak.Array) -> ak.Array:
+        """Record array of the branches, shape ``(events left,)``.
 
         Parameters
         ----------
-        like
-            A column of the same events, for their number.
+        rows
+            Which events, shape ``(events left,)``.
         *collections
-            The collections.
+            The collections, of all events.
         """
+        left = [collection[rows] for collection in collections]
         layouts = []
         for position, path in self.places:
-            layout = collections[position].layout
+            layout = left[position].layout
             for name in path:
                 layout = layout[name]
             layouts.append(layout)
-        length = like.layout.length
+        length = rows.layout.length
         return ak.Array(ak.contents.RecordArray(layouts, list(self.names), length))
 
 
@@ -247,21 +264,27 @@ def book_skim(
     keep: Any = None,
     drop: Any = (),
     *,
+    any_variation: bool = False,
     compression: str = COMPRESSION,
     overwrite: bool = False,
+    strict: bool = True,
 ) -> Output:
     """A skim of a frame.
 
     Parameters
     ----------
     frame
-        Its nominal events are written.
+        Its events are written.
     path
         Directory or URL to write to.
     keep, drop
         Patterns of the names of branches.
+    any_variation
+        Whether events are written that are left in any shape variation, not only nominally.
     compression, overwrite
         As for `lazyana.sinks.skim.Skims`.
+    strict
+        Whether each pattern has to fit a branch of these files.
 
     Raises
     ------
@@ -273,19 +296,25 @@ def book_skim(
         raise InputTypeError(msg)
     group, level = frame._group, frame._level
     stored = Stored.of(group.blueprint)
-    chosen = stored.choose(keep, drop)
+    chosen = tuple(
+        one for one in stored.choose(keep, drop, strict=strict) if one[0].name != RESCALE
+    )
+    written = tuple(branch for branch, _ in chosen)
+    if WEIGHT in (branch.name for branch in written):
+        written = (*written, Branch(RESCALE, "float64", title="sum of genWeight before the skim"))
     extra = tuple(branch.name for branch, way in chosen if not way)
     inside = [(branch.name, way) for branch, way in chosen if way]
     tops = list(dict.fromkeys(way[0] for _, way in inside))
     places = tuple((tops.index(way[0]), way[1:]) for _, way in inside)
     every = group.stored(LABEL_FIELD)
     number = dak.map_partitions(RowNumbers(), every, label="row-numbers")
-    rows = group.select(number, group.all_events, level)
-    collections = (group.select(group.stored(top), group.all_events, level) for top in tops)
+    rows: Any = group.select(number, group.all_events, level)
+    if any_variation:
+        rows = Call("any-variation", AnyVariation(), (rows,))
     origin = tuple(name for name in COLUMNS if name in group.events.fields)
     sink = Skims(
         os.fspath(path),
-        tuple(branch for branch, _ in chosen),
+        written,
         origin,
         compression,
         overwrite,
@@ -299,11 +328,12 @@ def book_skim(
         Call(
             "branches",
             PickBranches(tuple(name for name, _ in inside), places),
-            (rows, *collections),
+            (rows, *map(group.stored, tops)),
         ),
         *(group.stored(name) for name in origin),
     )
-    return Output(group, sink, args, frame._state.shifts, ())
+    variations = frame._state.shape_variations if any_variation else ()
+    return Output(group, sink, args, frame._state.shifts, variations)
 
 
 def _empty_files(frame: Events) -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:

@@ -10,6 +10,7 @@ from lazyana.plan.program import (
     PLACE,
     Booking,
     Program,
+    Ref,
     Step,
     downstream,
     drop_unused,
@@ -19,7 +20,7 @@ from lazyana.plan.program import (
     worlds,
 )
 from lazyana.plan.share import share
-from lazyana.plan.steps import Varied, in_variation
+from lazyana.plan.steps import AnyVariation, Varied, in_variation
 from lazyana.plan.trace import trace
 from lazyana.sinks.base import NOMINAL
 
@@ -38,9 +39,11 @@ def prune(program: Program, blueprint: Blueprint) -> Program:
 def vary(program: Program) -> Program:
     """Write the shape variations out: clone what is downstream of a replaced column.
 
-    Everything else is shared with nominal. The clones are named ``key@variation``.
+    Everything else is shared with nominal. The clones are named ``key@variation``. What is kept in
+    any variation takes all of them instead.
     """
     steps = dict(program.by_key)
+    united: dict[str, dict[str, None]] = {}
     keys = {booking.output: dict(booking.keys) for booking in program.bookings}
     for wanted, shifts in worlds(program).items():
         needed = ordered(program.by_key, wanted)
@@ -49,12 +52,20 @@ def vary(program: Program) -> Program:
             names = dict(shift.replacements)
             affected = downstream(users, names)
             for step in needed:
-                if step.key in affected:
+                if step.key not in affected:
+                    continue
+                if isinstance(step.function, AnyVariation):
+                    found = (names.get(key, key) for key in step.refs)
+                    united.setdefault(step.key, {}).update(dict.fromkeys(found))
+                else:
                     names[step.key] = _clone(step, shift.variation, names, steps)
             for booking in program.bookings:
                 nominal = booking.keys[NOMINAL]
                 if nominal in wanted and names.get(nominal, nominal) != nominal:
                     keys[booking.output][shift.variation] = names[nominal]
+    for key, others in united.items():
+        more = (Ref(other) for other in others if other not in steps[key].refs)
+        steps[key] = replace(steps[key], args=(*steps[key].args, *more))
     for booking in program.bookings:
         if getattr(booking.sink, "fills_every_variation", False):
             _fill_the_others(booking, keys[booking.output], steps)

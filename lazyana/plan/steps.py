@@ -77,6 +77,28 @@ class TakeEvents:
 
 
 @dataclass(frozen=True)
+class AnyVariation:
+    """The numbers of the events that are kept nominally or in any shape variation.
+
+    It is one step whatever varies: the numbers in the variations are further arguments of it, and
+    what is made of it is not varied.
+    """
+
+    def __call__(self, rows: ak.Array, *varied: ak.Array) -> ak.Array:
+        """Positions among all events, shape ``(selected events,)``, in order.
+
+        Parameters
+        ----------
+        rows, *varied
+            Those that are kept nominally, and in variations.
+        """
+        if not varied or ak.backend(rows) == "typetracer":
+            return rows
+        every = [ak.to_numpy(some) for some in (rows, *varied)]
+        return ak.Array(np.unique(np.concatenate(every)))
+
+
+@dataclass(frozen=True)
 class Varied:
     """Marks a column that has other values in some variations.
 

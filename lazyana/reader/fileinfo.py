@@ -136,7 +136,10 @@ class FileInfo:
         counts those that a skim left out; where there is none, of the events in the file. None for
         data.
     sum_signs
-        Sum of the sign of genWeight of the events in the file; None for data.
+        Sum of the sign of genWeight, likewise; of files that are no skims of ours it is that of the
+        events in the file. None for data.
+    origin
+        Sums of genWeight and of its sign as the ``Runs`` tree tells them; None where it does not.
     nano_version
         Version of NanoAOD as far as the file tells, such as ``"v9"`` or ``"v12-v14"``.
     lumis
@@ -159,6 +162,7 @@ class FileInfo:
     compression: str = ""
     sum_weights: float | None = None
     sum_signs: float | None = None
+    origin: tuple[float | None, float | None] = (None, None)
     nano_version: str | None = None
     lumis: tuple[tuple[int, int], ...] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection
 from typing import Any
@@ -11,10 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 WEIGHT = "genWeight"
+
+#: By how much a skim of PocketCoffea has to multiply the weights of the events left, so that their
+#: sum is that of all events that they were selected from.
+RESCALE = "skimRescaleGenWeight"
+
+#: Sum of the sign of genWeight, which NanoAOD does not keep in its tree ``Runs``, but our skims do.
+SIGNS = "genEventSumSign"
 LUMI = ("run", "luminosityBlock")
 
 Lumis = tuple[tuple[int, int], ...]
 """Luminosity sections: pairs of (run, section)."""
+
+Sums = tuple[float | None, float | None]
+"""Sum of genWeight, and of its sign; None where it is not known."""
 
 Column = Callable[[str], npt.NDArray[Any]]
 """Reads a branch of one number an event, shape ``(events,)``."""
@@ -69,10 +80,11 @@ def tag_of(root: Any) -> str | None:
     return str(root["tag"]) if kinds.get("tag") == "TObjString" else None
 
 
-def weights_of_runs(root: Any, tree: str) -> float | None:
-    """Sum of genWeight of all events that a ROOT file was made from, by its ``Runs`` tree.
+def sums_of_runs(root: Any, tree: str) -> Sums:
+    """Sums of genWeight and of its sign of all events that a ROOT file was made from.
 
-    Events that a skim left out are counted: they are in the sum that normalises what is left.
+    Its ``Runs`` tree tells, which counts the events that a skim left out, too: they are in the sum
+    that normalises what is left.
 
     Parameters
     ----------
@@ -83,14 +95,23 @@ def weights_of_runs(root: Any, tree: str) -> float | None:
 
     Returns
     -------
-    float or None
-        None where the file does not tell: data, or a file without that tree.
+    tuple of (float or None, float or None)
+        None where the file does not tell: data, a file without that tree, and the signs of most
+        files.
     """
     runs = _next_to(root, tree, "Runs")
-    names = [] if runs is None else [name for name in _RUN_SUMS if name in {*runs.keys()}]
-    if runs is None or not names or not runs.num_entries:
+    if runs is None or not runs.num_entries:
+        return None, None
+    names = {*runs.keys()}
+    weights = next((name for name in _RUN_SUMS if name in names), "")
+    return _sum(runs, weights), _sum(runs, SIGNS)
+
+
+def _sum(runs: Any, name: str) -> float | None:
+    if name not in {*runs.keys()}:
         return None
-    return float(ak.sum(ak.values_astype(runs[names[0]].array(), np.float64), axis=None))
+    found = float(ak.sum(ak.values_astype(runs[name].array(), np.float64), axis=None))
+    return None if name == SIGNS and math.isnan(found) else found
 
 
 def weights_of_events(column: Column) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from lazyana.reader.fields import Field, Schema, schema_of
 from lazyana.reader.fileinfo import FileInfo, Layout, Sizes
 from lazyana.reader.forms import Form, base_form, branch_form, known_layout, plain_form
 from lazyana.reader.header import HEADER_BYTES
-from lazyana.reader.origin import nano_version, tag_of, weights_of_runs
+from lazyana.reader.origin import nano_version, sums_of_runs, tag_of
 from lazyana.reader.pages import (
     CHECKSUM_BYTES,
     HEADER,
@@ -129,6 +129,7 @@ def note_ntuple(url: str, name: str, model: Any, options: ReadOptions) -> tuple[
     clusters = ntuple.clusters(0, entries)
     packed, unpacked = _sizes(schema, places, clusters)
     root = model.file.root_directory
+    origin = sums_of_runs(root, name)
     return FileInfo(
         url=url,
         tree=name,
@@ -141,7 +142,9 @@ def note_ntuple(url: str, name: str, model: Any, options: ReadOptions) -> tuple[
         clusters=(*(cluster.first for cluster in clusters), entries),
         file_bytes=int(model.file.fEND),
         compression=str(model.file.compression or "none"),
-        sum_weights=weights_of_runs(root, name),
+        sum_weights=origin[0],
+        sum_signs=origin[1],
+        origin=origin,
         nano_version=nano_version(schema.names, tag_of(root)),
     ), layout
 

@@ -18,9 +18,9 @@ from lazyana.reader.header import HEADER_BYTES, Header
 from lazyana.reader.origin import (
     WEIGHT,
     nano_version,
+    sums_of_runs,
     tag_of,
     weights_of_events,
-    weights_of_runs,
 )
 from lazyana.reader.ranges import CutShortError, Range, read_ranges
 from lazyana.reader.spans import Note, Span
@@ -52,7 +52,7 @@ def note_tree(
         # What is in the index is read without the tree.
         weights, signs = weights_of_events(lambda branch: tree[branch].array(library="np"))
     root = tree.file.root_directory
-    of_runs = weights_of_runs(root, name)
+    origin = sums_of_runs(root, name)
     return FileInfo(
         url=url,
         tree=name,
@@ -65,8 +65,9 @@ def note_tree(
         index=BasketIndex.build(baskets),
         file_bytes=int(tree.file.fEND),
         compression=str(tree.file.compression or "none"),
-        sum_weights=weights if of_runs is None else of_runs,
-        sum_signs=signs,
+        sum_weights=weights if origin[0] is None else origin[0],
+        sum_signs=signs if origin[1] is None else origin[1],
+        origin=origin,
         nano_version=nano_version(places, tag_of(root)),
     )
 

@@ -13,10 +13,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lazyana.errors import InputError, RunError, did_you_mean
-from lazyana.sinks import parquet
 from lazyana.sinks.base import NOMINAL, Membership, Place
+from lazyana.sinks.folder import Folder, absolute
 from lazyana.sinks.manifest import complete
-from lazyana.sinks.parquet import Part, Parts
+from lazyana.sinks.parquet import (
+    COLUMNS,
+    Part,
+    Parts,
+    common_schema,
+    part_path,
+    with_metadata,
+    write_table,
+)
 from lazyana.sinks.rows import (
     OBJECT_INDEX,
     Layout,
@@ -100,7 +108,7 @@ class Columns:
     def __post_init__(self) -> None:
         """Refuse what cannot work, where it is written."""
         if self.path is not None:
-            object.__setattr__(self, "path", parquet.absolute(self.path))
+            object.__setattr__(self, "path", absolute(self.path))
         if not self.names:
             msg = "no columns to save; give at least one, e.g. {'pt': events.Muon.pt}."
             raise InputError(msg)
@@ -156,7 +164,7 @@ class Columns:
             If there is no file system for the URL.
         """
         if self.path is not None:
-            parquet.check(parquet.Folder(self.path), overwrite=self.overwrite)
+            COLUMNS.check(Folder(self.path), overwrite=self.overwrite)
 
     def prepare(self) -> None:
         """Make the output directory and mark it as unfinished; with `overwrite`, empty it first.
@@ -167,7 +175,7 @@ class Columns:
             As for `check`.
         """
         if self.path is not None:
-            parquet.prepare(parquet.Folder(self.path), overwrite=self.overwrite)
+            COLUMNS.prepare(Folder(self.path), overwrite=self.overwrite)
 
     def schema(self, *columns: Any) -> pa.Schema:
         """Types of what would be saved, from columns without data.
@@ -239,8 +247,8 @@ class Columns:
         if not table.num_rows:
             return Parts(1, (), table.schema)
         name = f"part-{place.partition:06d}"
-        path = parquet.part_path(place.dataset, place.variation, name)
-        size = parquet.write_table(parquet.Folder(self.path), path, table, self.compression)
+        path = part_path(place.dataset, place.variation, name)
+        size = write_table(Folder(self.path), path, table, self.compression)
         weight = np.asarray(array[WEIGHT])
         sumw, sumw2 = float(np.sum(weight)), float(np.sum(weight * weight))
         part = Part(path, events, table.num_rows, size, sumw, sumw2)
@@ -257,7 +265,7 @@ class Columns:
         if self.path is None:
             return [array for state in states for array in state]
         parts = tuple(part for state in states for part in state.parts)
-        schema = parquet.common_schema([state.schema for state in states], "the partitions")
+        schema = common_schema([state.schema for state in states], "the partitions")
         return Parts(sum(state.partitions for state in states), parts, schema)
 
     def finish(
@@ -293,7 +301,7 @@ class Columns:
         unknown = pa.schema([(name, pa.null()) for name in self._all_names])
         schema = next((state.schema for state in ordered.values() if state is not None), unknown)
         found = {key: Parts(0, (), schema) if s is None else s for key, s in ordered.items()}
-        folder = parquet.Folder(self.path)
+        folder = Folder(self.path)
         manifest = complete(folder, found, flattened=self.flatten, compression=self.compression)
         return ColumnDataset(self.path, manifest)
 
@@ -375,7 +383,7 @@ class Columns:
         table = ak.to_arrow_table(
             array, extensionarray=False, list_to32=True, string_to32=True, bytestring_to32=True
         )
-        schema = parquet.with_metadata(table.schema, self.units, self.labels)
+        schema = with_metadata(table.schema, self.units, self.labels)
         return pa.Table.from_arrays(table.columns, schema=schema)
 
     def _no_clash(self, names: Sequence[str]) -> None:

@@ -15,6 +15,9 @@ from lazyana.sinks.fill import Entries, Target, accumulate
 
 ALL_EVENTS = "all events"
 
+ALL_CUTS, WITHOUT = "all cuts", "without "
+"""Categories of an N-1 table: all cuts, and all but one, whose name follows."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cutflow:

@@ -10,20 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lazyana.errors import FileError, RunError
-from lazyana.sinks.parquet import (
-    FORMAT,
-    MANIFEST,
-    OURS,
-    UNFINISHED,
-    VERSION,
-    Folder,
-    Part,
-    Parts,
-    condition,
-    part_path,
-    write_table,
-)
+from lazyana.sinks.folder import Folder
+from lazyana.sinks.parquet import COLUMNS, Part, Parts, part_path, write_table
 
 
 def complete(
@@ -54,22 +42,8 @@ def complete(
         If a part is missing or was changed since it was written.
     """
     whole = {key: _never_empty(folder, *key, parts, compression) for key, parts in found.items()}
-    files = folder.files()
     listed = {part.path: part.bytes for parts in whole.values() for part in parts.parts}
-    wrong = [path for path, size in listed.items() if files.get(path) != size]
-    if wrong:
-        msg = (
-            f"{len(wrong)} of {len(listed)} files of {folder.url!r} are missing or were changed "
-            f"after they were written, the first is {wrong[0]!r}. Do all workers see this "
-            "directory, and does no other run write to it?"
-        )
-        raise RunError(msg)
-    folder.remove(path for path in files if OURS.fullmatch(path) and path not in listed)
-    manifest = _manifest(whole, flattened=flattened)
-    folder.write_json(MANIFEST, manifest)
-    if folder.exists(UNFINISHED):
-        folder.remove([UNFINISHED])
-    return manifest
+    return COLUMNS.complete(folder, listed, _content(whole, flattened=flattened))
 
 
 def _never_empty(
@@ -82,7 +56,7 @@ def _never_empty(
     return Parts(found.partitions, (Part(path, 0, 0, size, 0.0, 0.0),), found.schema)
 
 
-def _manifest(found: Mapping[tuple[str, str], Parts], *, flattened: bool) -> dict[str, Any]:
+def _content(found: Mapping[tuple[str, str], Parts], *, flattened: bool) -> dict[str, Any]:
     schemas = list(dict.fromkeys(pack_schema(parts.schema) for parts in found.values()))
     columns: dict[str, dict[str, Any]] = {}
     for parts in found.values():
@@ -97,16 +71,11 @@ def _manifest(found: Mapping[tuple[str, str], Parts], *, flattened: bool) -> dic
             "files": [_plain(part) for part in parts.parts],
         }
         datasets.setdefault(dataset, {})[variation] = entry
-    everything = [part for parts in found.values() for part in parts.parts]
     return {
-        "format": FORMAT,
-        "version": VERSION,
         "flattened": flattened,
         "columns": list(columns.values()),
         "datasets": datasets,
-        "total": {"files": len(everything), "bytes": sum(part.bytes for part in everything)},
         "schemas": schemas,
-        "provenance": {},
     }
 
 
@@ -143,45 +112,6 @@ def _plain(part: Part) -> dict[str, Any]:
 def _number(value: float) -> float | None:
     # JSON knows neither nan nor infinity
     return value if math.isfinite(value) else None
-
-
-def read_manifest(folder: Folder) -> dict[str, Any]:
-    """Manifest of a complete output, its files checked to be there in full size.
-
-    Raises
-    ------
-    FileError
-        If there is none, if it is of a later version, or if files are missing or cut short.
-    """
-    found = condition(folder)
-    if found == "unfinished":
-        msg = (
-            f"the run that wrote {folder.url!r} did not finish, or is still running: "
-            f"there is no {MANIFEST}. Run it again with overwrite=True."
-        )
-        raise FileError(msg)
-    if found != "complete":
-        msg = f"{folder.url!r} is not a directory of columns saved by lazyana: no {MANIFEST} in it."
-        raise FileError(msg)
-    manifest: dict[str, Any] = folder.read_json(MANIFEST)
-    if manifest["version"] > VERSION:
-        msg = (
-            f"{folder.url!r} was written in version {manifest['version']} of the format; this "
-            f"lazyana knows versions up to {VERSION}. Use a later lazyana, or read it with "
-            "pyarrow.dataset."
-        )
-        raise FileError(msg)
-    sizes = folder.files()
-    for dataset in manifest["datasets"].values():
-        for entry in dataset.values():
-            for file in entry["files"]:
-                if sizes.get(file["path"]) != file["bytes"]:
-                    msg = (
-                        f"the file {file['path']!r} of {folder.url!r} is missing or was changed "
-                        "since it was written."
-                    )
-                    raise FileError(msg)
-    return manifest
 
 
 def pack_schema(schema: pa.Schema) -> str:

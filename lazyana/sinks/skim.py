@@ -13,17 +13,20 @@ import numpy as np
 import uproot
 
 from lazyana.errors import InputError
-from lazyana.reader.origin import WEIGHT
+from lazyana.reader.origin import RESCALE, WEIGHT
 from lazyana.sinks import skimfolder
 from lazyana.sinks.base import NOMINAL, Place, plain
-from lazyana.sinks.parquet import Folder, absolute
+from lazyana.sinks.folder import Folder, absolute
 from lazyana.sinks.skimfile import COMPRESSION, EVENTS, Table, codec, publish
-from lazyana.sinks.skimfolder import Skim, SkimFile
+from lazyana.sinks.skimfolder import SKIMS, Skim, SkimFile
 from lazyana.sinks.skimorigin import Origin, Source, origin_of, origin_of_file, united
 from lazyana.sinks.ttree import Branch, write_tree
 
 #: State: the files written so far, in the order of the partitions.
 Files: TypeAlias = tuple[SkimFile, ...]
+
+#: What stands for None in the columns of all events, and their type, where these are not 0 and int.
+_KINDS: Mapping[str, tuple[float, Any]] = {WEIGHT: (0.0, np.float64), RESCALE: (1.0, np.float64)}
 
 #: Name of the object in each file that tells what it was made from (JSON).
 NOTE = "lazyana_skim"
@@ -36,7 +39,9 @@ class Skims:
     Branches are written as they were read: a skim is made of uncalibrated events. The trees
     ``Runs`` and ``LuminosityBlocks`` count the events that were left out, too, so that whoever
     normalises by the sum of weights in ``Runs`` gets the same from the skim as from what it was
-    made from. A partition of which nothing is left makes a file, therefore.
+    made from. A partition of which nothing is left makes a file, therefore. In each file a branch
+    ``skimRescaleGenWeight`` is the ratio of the sum of genWeight of all events to that of the
+    events left, as PocketCoffea has it.
 
     Parameters
     ----------
@@ -100,7 +105,7 @@ class Skims:
         InputError
             If there is no file system for the URL.
         """
-        skimfolder.check(Folder(self.path), overwrite=self.overwrite)
+        SKIMS.check(Folder(self.path), overwrite=self.overwrite)
 
     def prepare(self) -> None:
         """Make the directory and mark it as unfinished; with `overwrite`, empty it first.
@@ -110,7 +115,7 @@ class Skims:
         OutputExistsError, InputError
             As for `check`.
         """
-        skimfolder.prepare(Folder(self.path), overwrite=self.overwrite)
+        SKIMS.prepare(Folder(self.path), overwrite=self.overwrite)
 
     def fill(
         self, place: Place, source: Source, rows: ak.Array, events: ak.Array, /, *columns: ak.Array
@@ -145,18 +150,22 @@ class Skims:
         """
         where = f"the skim of {place.dataset!r} ({place.file}, entries {place.start}-{place.stop})"
         index = np.asarray(ak.to_numpy(rows), np.int64)
+        own = {
+            name: plain(column, *_KINDS.get(name, (0, np.int64)))
+            for name, column in zip(self.origin, columns, strict=True)
+        }
+        origin = origin_of(source, own)
+        kept = float(own[WEIGHT][index].sum()) if WEIGHT in own else None
         layouts = {name: events.layout[name] for name in events.fields}
         layouts |= {name: layout[index] for name, layout in source.extra.items()}
+        if kept is not None:
+            factor = (origin.sumw or 0.0) / kept if kept else 0.0
+            layouts[RESCALE] = ak.contents.NumpyArray(np.full(len(index), factor))
         table = Table.of(self.branches, layouts, len(index), where)
         lacking = {branch.name for branch in self.branches} - {one.name for one in table.branches}
         for name in sorted(lacking):
             place.note(f"branch {name} is not in all files of a partition: not in its skim", 1)
-        own = {
-            name: plain(column, 0, np.float64 if name == WEIGHT else np.int64)
-            for name, column in zip(self.origin, columns, strict=True)
-        }
-        origin = origin_of(source, own)
-        made = _Made(place.entries, tuple(span.where for span in source.spans))
+        made = _Made(place.entries, tuple(span.where for span in source.spans), kept)
         return (self._write(place.dataset, f"{place.partition:06d}", table, origin, made),)
 
     def merge(self, states: Sequence[Files], /) -> Files:
@@ -189,7 +198,8 @@ class Skims:
         found = {name: states.get((name, NOMINAL), ()) for name in names}
         for name, files in self.empty.items():
             origin = united([origin_of_file(urls, tree) for urls, tree in files])
-            made = _Made(0, tuple(urls[0] for urls, _ in files))
+            kept = None if origin.sumw is None else 0.0
+            made = _Made(0, tuple(urls[0] for urls, _ in files), kept)
             none = Table(tuple(one for one in self.branches if not one.optional), 0, {})
             found[name] = (*found.get(name, ()), self._write(name, "empty", none, origin, made))
         folder = Folder(self.path)
@@ -201,8 +211,7 @@ class Skims:
         relative = skimfolder.skim_path(dataset, name)
         sumw, signs = skimfolder.known(origin.sumw), skimfolder.known(origin.sum_signs)
         note = {
-            "format": skimfolder.FORMAT,
-            "version": skimfolder.VERSION,
+            **SKIMS.mark,
             "dataset": dataset,
             "events": table.entries,
             "entries": made.entries,
@@ -218,12 +227,15 @@ class Skims:
                 file[NOTE] = json.dumps(note)
 
         size = publish(Folder(self.path), relative, write)
-        return SkimFile(relative, table.entries, made.entries, size, sumw, signs, made.sources)
+        return SkimFile(
+            relative, table.entries, made.entries, size, sumw, signs, made.sources, made.kept
+        )
 
 
 @dataclass(frozen=True)
 class _Made:
-    """What a file was made from: how many events, of which files."""
+    """What a file was made from: how many events, of which files, the weight of those kept."""
 
     entries: int
     sources: tuple[str, ...]
+    kept: float | None

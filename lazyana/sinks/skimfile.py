@@ -20,7 +20,7 @@ import uproot
 from fsspec.implementations.local import LocalFileSystem
 
 from lazyana.errors import InputError, InputTypeError, RunError, did_you_mean
-from lazyana.sinks.parquet import Folder
+from lazyana.sinks.folder import Folder
 from lazyana.sinks.ttree import Branch, Column
 
 #: An ``awkward.contents.Content``; awkward comes without types.

@@ -18,16 +18,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from lazyana.errors import FileError, InputError, OutputExistsError, RunError, did_you_mean
-from lazyana.sinks import parquet
-from lazyana.sinks.parquet import MANIFEST, UNFINISHED, Condition, Folder, absolute, begin
+from lazyana.errors import InputError, did_you_mean
+from lazyana.sinks.folder import MANIFEST, Folder, Kind, absolute
 from lazyana.sinks.skimfile import EVENTS
 
-FORMAT = "lazyana skim"
-VERSION = 1
-
-#: Files that are ours: skims, and skims whose writing was cut short.
-OURS = re.compile(r"[^/]+/(skim-[^/]+\.root|\.skim-[^/]+\.tmp)")
+#: Files that are ours are skims, and skims whose writing was cut short.
+SKIMS = Kind("skims", 1, re.compile(r"[^/]+/(skim-[^/]+\.root|\.skim-[^/]+\.tmp)"), "uproot")
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ class SkimFile:
         where it is not known.
     sources
         The files it was made from.
+    sumw_kept
+        Sum of genWeight of the events in it; None for data.
     """
 
     path: str
@@ -58,6 +56,7 @@ class SkimFile:
     sumw: float | None = None
     sum_signs: float | None = None
     sources: tuple[str, ...] = ()
+    sumw_kept: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class Skim:
     path
         The directory; a path or a URL.
     manifest
-        What is in it: ``datasets`` (for each: metadata, events, entries, sumw, sum_signs, files),
+        What is in it: ``datasets`` (for each: metadata, events, entries, sumw, sum_signs,
+        sumw_kept, files),
         ``left_out`` (branches of some files that are not written), ``total``, ``provenance``.
     """
 
@@ -109,7 +109,7 @@ class Skim:
         return provenance
 
     def summary(self, dataset: str) -> Mapping[str, Any]:
-        """Entry of the manifest: events, entries, sumw, sum_signs, metadata, files.
+        """Entry of the manifest: events, entries, sums of weights, metadata, files.
 
         Raises
         ------
@@ -152,86 +152,12 @@ def open_skim(path: str | os.PathLike[str]) -> Skim:
         If it is not complete, not of lazyana, or if files are missing or cut short.
     """
     folder = Folder(absolute(path))
-    found = condition(folder)
-    if found == "unfinished":
-        msg = (
-            f"the run that wrote {folder.url!r} did not finish, or is still running: there is no "
-            f"{MANIFEST}. Run it again with overwrite=True."
-        )
-        raise FileError(msg)
-    if found != "complete":
-        msg = f"{folder.url!r} is not a directory of skims written by lazyana: no {MANIFEST} in it."
-        raise FileError(msg)
-    manifest = folder.read_json(MANIFEST)
-    if manifest["version"] > VERSION:
-        msg = (
-            f"{folder.url!r} was written in version {manifest['version']} of the format; this "
-            f"lazyana knows versions up to {VERSION}. Use a later lazyana, or open its ROOT files."
-        )
-        raise FileError(msg)
-    sizes = folder.files()
-    for dataset in manifest["datasets"].values():
-        for file in dataset["files"]:
-            if sizes.get(file["path"]) != file["bytes"]:
-                msg = (
-                    f"the file {file['path']!r} of {folder.url!r} is missing or was changed since "
-                    "it was written."
-                )
-                raise FileError(msg)
-    return Skim(folder.url, manifest)
+    return Skim(folder.url, SKIMS.read(folder))
 
 
 def skim_path(dataset: str, name: str) -> str:
     """Relative path of a file."""
     return f"{quote(dataset, safe='')}/skim-{name}.root"
-
-
-def condition(folder: Folder) -> Condition:
-    """Look at what is at the place of a skim."""
-    return parquet.condition(folder, FORMAT)
-
-
-def check(folder: Folder, *, overwrite: bool) -> None:
-    """Refuse to write where something is; changes nothing.
-
-    Raises
-    ------
-    OutputExistsError
-        If there is a skim already and `overwrite` is not set, or anything that is not ours.
-    """
-    found = condition(folder)
-    if found in {"absent", "empty"} or (overwrite and found in {"complete", "unfinished"}):
-        return
-    url = folder.url
-    messages = {
-        "complete": f"{url!r} holds a skim already. Choose another path or pass overwrite=True.",
-        "unfinished": (
-            f"{url!r} holds a skim of a run that did not finish or is still running. Choose "
-            "another path or pass overwrite=True."
-        ),
-        "file": f"{url!r} is a file; skims are written into a directory. Choose another path.",
-        "foreign": (
-            f"the directory {url!r} is not empty and no skim of lazyana; it is never overwritten. "
-            "Choose another path."
-        ),
-    }
-    raise OutputExistsError(messages[found])
-
-
-def prepare(folder: Folder, *, overwrite: bool) -> None:
-    """Make an empty skim that is marked as unfinished.
-
-    Of an older skim the files that we wrote are removed; others in the same directory stay.
-
-    Raises
-    ------
-    OutputExistsError
-        As for `check`.
-    InputError
-        If the file system cannot be written to.
-    """
-    check(folder, overwrite=overwrite)
-    begin(folder, "a skim", {"format": FORMAT, "version": VERSION}, OURS)
 
 
 def complete(
@@ -263,20 +189,8 @@ def complete(
     RunError
         If a file is missing or was changed since it was written.
     """
-    files = folder.files()
     listed = {file.path: file.bytes for some in found.values() for file in some}
-    wrong = [path for path, size in listed.items() if files.get(path) != size]
-    if wrong:
-        msg = (
-            f"{len(wrong)} of {len(listed)} files of {folder.url!r} are missing or were changed "
-            f"after they were written, the first is {wrong[0]!r}. Do all workers see this "
-            "directory, and does no other run write to it?"
-        )
-        raise RunError(msg)
-    folder.remove(path for path in files if OURS.fullmatch(path) and path not in listed)
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
+    content = {
         "datasets": {
             name: {
                 "metadata": json.loads(json.dumps(dict(metadata.get(name, {})), default=str)),
@@ -284,18 +198,14 @@ def complete(
                 "entries": sum(file.entries for file in some),
                 "sumw": _total([file.sumw for file in some]),
                 "sum_signs": _total([file.sum_signs for file in some]),
+                "sumw_kept": _total([file.sumw_kept for file in some]),
                 "files": [_plain(file) for file in some],
             }
             for name, some in found.items()
         },
         "left_out": sorted(left_out),
-        "total": {"files": len(listed), "bytes": sum(listed.values())},
-        "provenance": {},
     }
-    folder.write_json(MANIFEST, manifest)
-    if folder.exists(UNFINISHED):
-        folder.remove([UNFINISHED])
-    return manifest
+    return SKIMS.complete(folder, listed, content)
 
 
 def _plain(file: SkimFile) -> dict[str, Any]:

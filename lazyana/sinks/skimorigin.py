@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import awkward as ak
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import uproot
 
 from lazyana.options import ReadOptions
-from lazyana.reader.origin import LUMI, WEIGHT, tag_of
+from lazyana.reader.origin import LUMI, RESCALE, SIGNS, WEIGHT, tag_of
 from lazyana.reader.retry import attempt
 from lazyana.reader.source import uproot_options
 from lazyana.reader.spans import Span
@@ -31,11 +31,8 @@ from lazyana.sinks.ttree import Branch, write_tree
 RUNS, BLOCKS = "Runs", "LuminosityBlocks"
 COUNT, SUMW, SUMW2 = "genEventCount", "genEventSumw", "genEventSumw2"
 
-#: Sum of the sign of genWeight, which NanoAOD does not keep.
-SIGNS = "genEventSumSign"
-
 #: Branches of the events that the sums are made of, where they are there.
-COLUMNS = (*LUMI, WEIGHT)
+COLUMNS = (*LUMI, WEIGHT, RESCALE)
 
 # Length and version of an object; a bit marks the length as one. The number of entries comes after
 # the base classes: "TTree" in the reference guide of ROOT.
@@ -253,8 +250,11 @@ def _origin_of_span(
     stored = _Stored()
     if span.format in ("TTree", "RNTuple"):
         stored = _read_stored(span.urls, span.tree, options)
-    sums = _Sums.of(own, span.entries)
-    runs = sums.rows() if stored.runs is None else _share(stored, span, sums)
+    if stored.runs is None and RESCALE in own and WEIGHT in own:
+        runs = _Sums.of_rescaled(own, span.entries).rows()
+    else:
+        sums = _Sums.of(own, span.entries)
+        runs = sums.rows() if stored.runs is None else _share(stored, span, sums)
     return Origin(runs, _blocks(stored, span, own), stored.tag)
 
 
@@ -293,6 +293,14 @@ class _Sums:
         each = (weight, weight * weight, np.sign(weight))
         sums = (np.bincount(place, one, minlength=len(names)) for one in each)
         return cls(names, count, tuple(one.astype(np.float64) for one in sums))
+
+    @classmethod
+    def of_rescaled(cls, own: Mapping[str, npt.NDArray[Any]], entries: int) -> _Sums:
+        """Those of the events that a skim of PocketCoffea was made from, as far as it tells."""
+        found = cls.of({**own, WEIGHT: own[WEIGHT] * own[RESCALE]}, entries)
+        assert found.weights is not None
+        unknown = np.full(len(found.run), np.nan)
+        return replace(found, weights=(found.weights[0], unknown, unknown))
 
     def rows(self) -> Rows:
         """A tree ``Runs`` made of them."""

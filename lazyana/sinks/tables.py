@@ -16,8 +16,9 @@ from pyarrow.fs import LocalFileSystem as ArrowLocalFileSystem
 
 from lazyana.errors import ColumnError, InputError, did_you_mean
 from lazyana.sinks.base import NOMINAL
-from lazyana.sinks.manifest import read_manifest, unpack_schema
-from lazyana.sinks.parquet import MANIFEST, Folder, absolute, common_schema
+from lazyana.sinks.folder import MANIFEST, Folder, absolute
+from lazyana.sinks.manifest import unpack_schema
+from lazyana.sinks.parquet import COLUMNS, common_schema
 
 _KEYS = ("dataset", "variation")
 _KEY_TYPE = pa.dictionary(pa.int32(), pa.string())
@@ -113,7 +114,7 @@ class ColumnDataset:
             [folder.full(path) for path, _, _ in files],
             schema=self._schema(entries),
             format=pads.ParquetFileFormat(),
-            filesystem=_arrow_filesystem(folder),
+            filesystem=arrow_filesystem(folder),
             partitions=[
                 (pads.field("dataset") == name) & (pads.field("variation") == label)
                 for _, name, label in files
@@ -400,9 +401,10 @@ def open_columns(path: str | os.PathLike[str]) -> ColumnDataset:
     >>> ntuple.to_awkward("DYJetsToLL", columns=["mll", "weight"])  # doctest: +SKIP
     """
     folder = Folder(absolute(path))
-    return ColumnDataset(folder.url, read_manifest(folder))
+    return ColumnDataset(folder.url, COLUMNS.read(folder))
 
 
-def _arrow_filesystem(folder: Folder) -> Any:
+def arrow_filesystem(folder: Folder) -> Any:
+    """The file system of a directory, as pyarrow wants it."""
     local = isinstance(folder.fs, LocalFileSystem)
     return ArrowLocalFileSystem() if local else PyFileSystem(FSSpecHandler(folder.fs))

@@ -33,7 +33,7 @@ class Filled:
     datasets: tuple[str, ...]
 
 
-def _unite_histograms(hists: Sequence[Any]) -> Any:
+def unite_histograms(hists: Sequence[Any]) -> Any:
     """One histogram; of a dataset in several groups, each has all variations that one of them has.
 
     A group that knows nothing of a variation has its nominal events there: all events of the
@@ -54,7 +54,7 @@ def _unite_histograms(hists: Sequence[Any]) -> Any:
 
 
 _UNITE: Mapping[type, Callable[[Sequence[Any]], Any]] = {
-    Histogram: _unite_histograms,
+    Histogram: unite_histograms,
     Stages: unite_cutflows,
     Sum: unite_sums,
 }

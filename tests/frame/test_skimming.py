@@ -209,7 +209,7 @@ def test_mistakes(dy: la.Events, tmp_path: Path, run: Callable[..., Any]) -> Non
         dy.skim(["Muon"])
     output = dy.skim(tmp_path / "skim", keep="MET")
     run(output)
-    with pytest.raises(OutputExistsError, match="holds a skim"):
+    with pytest.raises(OutputExistsError, match="holds skims"):
         run(output)
     run(dy.skim(tmp_path / "skim", keep="MET", overwrite=True))
     with pytest.raises(InputError, match="both write to"):
@@ -246,3 +246,91 @@ def test_several_groups_make_one_skim(
         simulated = "genWeight" in uproot.open(files[0])["Events"]
         assert (skim.summary(name)["sumw"] is not None) == simulated
         assert skim.fileset[name]["metadata"] == toy_files[name]["metadata"]
+
+
+def hard(events: la.Events, scale: float) -> la.Events:
+    """Events of hard jets, whose energy varies by a factor."""
+    shifted = {"up": events.Jet.pt * scale, "down": events.Jet.pt / scale}
+    events = events.vary("jes", {"Jet.pt": shifted})
+    events = events.filter(some=ak.num(events.Jet) >= 1)
+    return events.filter(hard=lambda e: ak.sum(e.Jet.pt, axis=1) > 100)
+
+
+def test_events_of_any_variation(dy: la.Events, tmp_path: Path, run: Callable[..., Any]) -> None:
+    axis = hist.axis.Regular(20, 100, 400, name="ht")
+
+    def booked(events: la.Events) -> Any:
+        return hard(events, 1.3).hist(axis, ht=lambda e: ak.sum(e.Jet.pt, axis=1))
+
+    outputs = {
+        "skim": hard(dy, 1.3).skim(tmp_path / "skim", keep="Jet", any_variation=True),
+        "nominal": hard(dy, 1.3).skim(tmp_path / "nominal", keep="Jet"),
+        "h": booked(dy),
+    }
+    made = run(outputs, partition_size=100)
+    name = "DYJetsToLL"
+    trees = [uproot.open(path)["Events"] for path in made["skim"].files[name]]
+    originals = [uproot.open(path)["Events"] for path in dict(dy._group.datasets[0].files)]
+    jets = ak.concatenate([tree["Jet_pt"].array() for tree in originals])
+    numbers = np.concatenate([tree["event"].array(library="np") for tree in originals])
+    in_any = sum((ak.sum(jets * f, axis=1) > 100 for f in (1.0, 1.3, 1 / 1.3)), np.zeros(1)) > 0
+    found = np.concatenate([tree["event"].array(library="np") for tree in trees])
+    assert found.tolist() == numbers[np.asarray(in_any)].tolist()
+    assert 0 < made["nominal"].events[name] < len(found) < len(numbers)
+    after = run({"h": booked(la.open(made["skim"].fileset))})["h"]
+    assert set(after.axes["variation"]) == {"nominal", "jesUp", "jesDown"}
+    np.testing.assert_array_equal(after.values(flow=True), made["h"].values(flow=True))
+    assert len({float(after[{"variation": n}].sum().value) for n in after.axes["variation"]}) == 3
+
+
+def test_any_variation_where_nothing_varies(
+    dy: la.Events, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    output = selected(dy).skim(tmp_path / "skim", keep="MET", any_variation=True)
+    same = selected(dy).skim(tmp_path / "same", keep="MET")
+    made = run({"one": output, "other": same})
+    assert made["one"].events == made["other"].events
+
+
+def test_each_file_tells_what_it_stands_for(
+    dy: la.Events, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    skim = run({"skim": selected(dy).skim(tmp_path / "a", keep="Muon")}, partition_size=150)["skim"]
+    events = la.open(skim.fileset)
+    again = events.filter(mine=ak.any(events.Muon.pt > 40, axis=1))
+    outputs = {"skim": again.skim(tmp_path / "b", keep="Muon"), "none": again.sum(again.genWeight)}
+    again = run(outputs, partition_size=40)["skim"]
+    for one in (skim, again):
+        for path, file in zip(
+            one.files["DYJetsToLL"], one.summary("DYJetsToLL")["files"], strict=True
+        ):
+            tree = uproot.open(path)["Events"]
+            weights = tree["genWeight"].array(library="np").astype(float)
+            stands_for = (tree["skimRescaleGenWeight"].array(library="np") * weights).sum()
+            assert file["sumw_kept"] == pytest.approx(weights.sum(), rel=1e-12)
+            if file["events"]:
+                assert stands_for == pytest.approx(file["sumw"], rel=1e-12)
+    no_weight = run(dy.skim(tmp_path / "c", keep="MET", drop="genWeight")).value
+    assert "skimRescaleGenWeight" not in uproot.open(no_weight.files["DYJetsToLL"][0])["Events"]
+
+
+def test_skims_of_pocketcoffea_keep_what_they_stand_for(
+    tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    weights = np.array([1.0, -0.5, 2.0, 4.0], np.float32)
+    with uproot.recreate(tmp_path / "theirs.root") as file:
+        columns = {
+            "genWeight": weights,
+            "skimRescaleGenWeight": np.full(4, 2.5),
+            "event": np.arange(4, dtype=np.uint64),
+        }
+        file.mktree("Events", {name: one.dtype for name, one in columns.items()})
+        file["Events"].extend(columns)
+    events = la.open({"DY": [tmp_path / "theirs.root"]})
+    made = run({"skim": events.filter(two=events.event > 1).skim(tmp_path / "skim")})["skim"]
+    assert made.summary("DY")["sumw"] == 2.5 * weights.sum()
+    assert made.summary("DY")["sum_signs"] is None
+    (path,) = made.files["DY"]
+    assert (
+        uproot.open(path)["Events"]["skimRescaleGenWeight"].array().tolist() == [6.5 * 2.5 / 6] * 2
+    )

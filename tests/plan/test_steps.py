@@ -8,7 +8,7 @@ import pytest
 
 from lazyana.errors import RunError
 from lazyana.plan.program import PLACE, Ref, Step
-from lazyana.plan.steps import Fill, SelectEvents, Varied, in_variation, is_opaque
+from lazyana.plan.steps import AnyVariation, Fill, SelectEvents, Varied, in_variation, is_opaque
 from lazyana.sinks.base import Place
 from lazyana.sinks.weights import CategoryMasks, FactorShape, WeightMatrix
 
@@ -38,6 +38,15 @@ def test_select_events_without_data() -> None:
 def test_mask_of_another_length(mask: list[Any]) -> None:
     with pytest.raises(RunError, match="'two' has"):
         SelectEvents("two")(ak.Array([1, 2, 3]), ak.Array(mask))
+
+
+def test_numbers_of_any_variation() -> None:
+    rows = ak.Array(np.array([1, 4]))
+    assert AnyVariation()(rows) is rows
+    varied = (ak.Array(np.array([4, 7])), ak.Array(np.array([], np.int64)))
+    assert AnyVariation()(rows, *varied).to_list() == [1, 4, 7]
+    unknown = ak.to_backend(rows, "typetracer")
+    assert AnyVariation()(unknown, unknown) is unknown
 
 
 def test_varied_is_nominal() -> None:

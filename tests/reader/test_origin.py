@@ -44,6 +44,14 @@ def test_runs_count_what_a_skim_left_out(name: str, tmp_path: Path) -> None:
     assert (found.sum_weights, found.sum_signs) == (100.75, 1.0)
 
 
+@pytest.mark.parametrize(("signs", "expected"), [([3.0, 2.0], 5.0), ([3.0, np.nan], 1.0)])
+def test_our_skims_know_the_signs(signs: list[float], expected: float, tmp_path: Path) -> None:
+    runs = {"run": [1, 1], "genEventSumw": [100.5, 0.25], "genEventSumSign": signs}
+    found = info(write(tmp_path / "a.root", Events={"genWeight": WEIGHTS}, Runs=runs))
+    assert (found.sum_weights, found.sum_signs) == (100.75, expected)
+    assert found.origin == (100.75, 5.0 if expected == 5 else None)
+
+
 def test_data_have_no_weights(tmp_path: Path) -> None:
     found = info(write(tmp_path / "a.root", Events={"x": [1.0]}, Runs={"run": [1]}))
     assert (found.sum_weights, found.sum_signs) == (None, None)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -10,14 +9,12 @@ import pytest
 import uproot
 
 from lazyana.errors import (
-    FileError,
     InputError,
-    InputTypeError,
     OutputExistsError,
     RunError,
 )
 from lazyana.sinks import hadd
-from lazyana.sinks.hadd import look_at, merge_skims, plan_merge
+from lazyana.sinks.hadd import merge_skims, plan_merges
 from lazyana.sinks.skimfile import Table
 from lazyana.sinks.skimorigin import write_rows
 from lazyana.sinks.ttree import Branch, write_tree
@@ -98,18 +95,6 @@ def test_limits(tmp_path: Path, make_file: Callable[..., Path]) -> None:
     ]
 
 
-@pytest.mark.parametrize("limit", [{"max_files": 0}, {"max_events": -1}])
-def test_limits_below_one(limit: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="1 or more"):
-        plan_merge([], **limit)
-
-
-@pytest.mark.parametrize("limit", [True, 2.5, "3"])
-def test_limits_are_numbers(limit: Any) -> None:
-    with pytest.raises(InputTypeError, match="whole number"):
-        plan_merge([], max_files=limit)
-
-
 def test_a_branch_that_some_lack(tmp_path: Path, make_file: Callable[..., Path]) -> None:
     files = [make_file(1, 5), make_file(2, 5, without="HLT_IsoMu24"), make_file(3, 0, "event")]
     with pytest.raises(InputError, match=r"'HLT_IsoMu24'.*missing='drop'"):
@@ -135,32 +120,6 @@ def test_what_is_there_stays(tmp_path: Path, make_file: Callable[..., Path]) -> 
     assert merge_skims(files, tmp_path / "out", overwrite=True)[0].entries == 5
 
 
-def test_files_that_do_not_do(tmp_path: Path, make_file: Callable[..., Path]) -> None:
-    path = make_file(1, 5)
-    for files, match in (
-        ([], "no files"),
-        ([path, path], "there twice"),
-    ):
-        with pytest.raises(InputError, match=match):
-            look_at(files)
-    with pytest.raises(InputTypeError, match="list of files"):
-        look_at(str(path))
-    with pytest.raises(FileError, match="There is no file"):
-        look_at([tmp_path / "none.root"])
-    (tmp_path / "text.root").write_text("text")
-    with pytest.raises(FileError, match="cannot be opened"):
-        look_at([tmp_path / "text.root"])
-    with pytest.raises(FileError, match=r"Did you mean 'Events'\?"):
-        look_at([path], tree="Event")
-
-
-def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
-    with uproot.recreate(tmp_path / "text.root") as file:
-        file.mktree("Events", {"name": "string"}).extend({"name": ["a", "b"]})
-    with pytest.raises(InputError, match=r"'name' of .*only numbers"):
-        look_at([tmp_path / "text.root"])
-
-
 def test_a_wrong_count_is_not_kept(
     tmp_path: Path, make_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,3 +129,15 @@ def test_a_wrong_count_is_not_kept(
     with pytest.raises(RunError, match="5 of 8 events"):
         merge_skims(files, tmp_path / "out", batch_bytes=1000)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_plan_knows_what_is_missing(tmp_path: Path, make_file: Callable[..., Path]) -> None:
+    files = [make_file(1, 5), make_file(2, 7)]
+    one, other = plan_merges(files, tmp_path / "out", name="DY", max_files=1)
+    assert (one.entries, one.url) == (5, str(tmp_path / "out" / "DY-000.root"))
+    assert not one.exists()
+    assert "There is no file" in (one.problem() or "")
+    assert one.run().path == one.url
+    assert one.problem() is None
+    Path(one.url).rename(other.url)
+    assert "has 5 events instead of 7" in (other.problem() or "")

@@ -11,7 +11,8 @@ import pytest
 
 from lazyana.errors import FileError, RunError
 from lazyana.sinks import manifest, parquet
-from lazyana.sinks.parquet import Folder, Part, Parts
+from lazyana.sinks.folder import Folder
+from lazyana.sinks.parquet import COLUMNS, Part, Parts
 
 SCHEMA = pa.schema([pa.field("x", pa.int64(), metadata={"unit": "GeV"})])
 
@@ -30,7 +31,7 @@ def finished(folder: Folder, parts: list[Part]) -> dict[str, Any]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     folder = Folder(str(tmp_path / "out"))
-    parquet.prepare(folder, overwrite=False)
+    COLUMNS.prepare(folder, overwrite=False)
     return folder
 
 
@@ -47,7 +48,7 @@ def test_the_manifest_says_what_there_is(folder: Folder) -> None:
         {"name": "x", "type": "int64", "nullable": True, "unit": "GeV", "label": ""}
     ]
     assert manifest.unpack_schema(found["schemas"][entry["schema"]]) == SCHEMA
-    assert json.loads(json.dumps(found)) == found == manifest.read_manifest(folder)
+    assert json.loads(json.dumps(found)) == found == COLUMNS.read(folder)
     assert set(folder.files()) == {"_manifest.json", *(part.path for part in parts)}
 
 
@@ -61,7 +62,7 @@ def test_sums_do_not_depend_on_the_order(folder: Folder) -> None:
 def test_a_sum_that_is_no_number_is_null(folder: Folder, sums: list[float]) -> None:
     found = finished(folder, [put(folder, i, [i], sumw) for i, sumw in enumerate(sums)])
     assert found["datasets"]["DY"]["nominal"]["sumw"] is None
-    assert manifest.read_manifest(folder) == found
+    assert COLUMNS.read(folder) == found
 
 
 def test_files_that_are_not_part_of_the_output_are_removed(folder: Folder) -> None:
@@ -85,7 +86,7 @@ def test_a_part_that_is_gone_stops_the_end(folder: Folder) -> None:
     with pytest.raises(RunError, match=r"1 of 1 files.*part-000000.*Do all workers see"):
         finished(folder, [part])
     with pytest.raises(FileError, match="did not finish"):
-        manifest.read_manifest(folder)
+        COLUMNS.read(folder)
 
 
 def test_a_part_that_another_run_wrote_stops_the_end(folder: Folder) -> None:
@@ -98,13 +99,13 @@ def test_a_part_that_another_run_wrote_stops_the_end(folder: Folder) -> None:
 def test_an_unfinished_output_is_not_read(folder: Folder) -> None:
     put(folder, 0, [1])
     with pytest.raises(FileError, match=r"did not finish, or is still running.*overwrite=True"):
-        manifest.read_manifest(folder)
+        COLUMNS.read(folder)
 
 
 @pytest.mark.parametrize("name", ["", "absent"])
 def test_any_other_directory_is_not_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileError, match="not a directory of columns"):
-        manifest.read_manifest(Folder(str(tmp_path / name)))
+        COLUMNS.read(Folder(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "cut short"])
@@ -117,11 +118,11 @@ def test_an_incomplete_copy_is_not_read(folder: Folder, lost: bool) -> None:
     else:
         path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(FileError, match=r"part-000000.*missing or was changed"):
-        manifest.read_manifest(folder)
+        COLUMNS.read(folder)
 
 
 def test_a_later_format_is_not_read(folder: Folder) -> None:
     found = finished(folder, [])
     folder.write_json("_manifest.json", {**found, "version": 99})
     with pytest.raises(FileError, match=r"version 99.*Use a later lazyana"):
-        manifest.read_manifest(folder)
+        COLUMNS.read(folder)

@@ -8,7 +8,7 @@ import pytest
 import uproot
 
 from lazyana.errors import InputError, InputTypeError, RunError
-from lazyana.sinks.parquet import Folder
+from lazyana.sinks.folder import Folder
 from lazyana.sinks.skimfile import Table, codec, publish
 from lazyana.sinks.ttree import Branch
 

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 
 from lazyana.errors import FileError, InputError, OutputExistsError, RunError
-from lazyana.sinks.parquet import MANIFEST, UNFINISHED, Folder
+from lazyana.sinks.folder import MANIFEST, UNFINISHED, Folder
 from lazyana.sinks.skimfolder import (
+    SKIMS,
     Skim,
     SkimFile,
-    check,
     complete,
-    condition,
     known,
     open_skim,
-    prepare,
     skim_path,
 )
 
@@ -29,7 +27,7 @@ def written(folder: Folder, dataset: str, name: str, sumw: float | None = 1.5) -
 @pytest.fixture
 def skim(tmp_path: Path) -> Skim:
     folder = Folder(str(tmp_path / "skim"))
-    prepare(folder, overwrite=False)
+    SKIMS.prepare(folder, overwrite=False)
     files = [written(folder, "DY to/LL", "000000"), written(folder, "DY to/LL", "000001", 0.25)]
     manifest = complete(folder, {"DY to/LL": files, "empty": []}, {"DY to/LL": {"xsec": 2.0}})
     return Skim(folder.url, manifest)
@@ -64,29 +62,29 @@ def test_metadata_become_json(tmp_path: Path) -> None:
 
 def test_conditions(skim: Skim, tmp_path: Path) -> None:
     folder = Folder(skim.path)
-    assert condition(folder) == "complete"
-    check(folder, overwrite=True)
-    with pytest.raises(OutputExistsError, match="holds a skim already"):
-        check(folder, overwrite=False)
+    assert SKIMS.condition(folder) == "complete"
+    SKIMS.check(folder, overwrite=True)
+    with pytest.raises(OutputExistsError, match="holds skims already"):
+        SKIMS.check(folder, overwrite=False)
     (Path(skim.path) / "notes.txt").write_text("mine")
-    prepare(folder, overwrite=True)
-    assert condition(folder) == "unfinished"
+    SKIMS.prepare(folder, overwrite=True)
+    assert SKIMS.condition(folder) == "unfinished"
     assert {path.name for path in Path(skim.path).iterdir()} == {UNFINISHED, "notes.txt"}
     with pytest.raises(OutputExistsError, match="did not finish"):
-        check(folder, overwrite=False)
+        SKIMS.check(folder, overwrite=False)
     with pytest.raises(FileError, match="did not finish"):
         open_skim(skim.path)
     with pytest.raises(OutputExistsError, match="never overwritten"):
-        check(Folder(str(tmp_path)), overwrite=True)
+        SKIMS.check(Folder(str(tmp_path)), overwrite=True)
     with pytest.raises(OutputExistsError, match="is a file"):
-        check(Folder(str(tmp_path / "skim" / "notes.txt")), overwrite=True)
-    assert condition(Folder(str(tmp_path / "none"))) == "absent"
+        SKIMS.check(Folder(str(tmp_path / "skim" / "notes.txt")), overwrite=True)
+    assert SKIMS.condition(Folder(str(tmp_path / "none"))) == "absent"
 
 
 def test_a_manifest_of_something_else_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text('{"format": "lazyana columns"}')
-    with pytest.raises(OutputExistsError, match="no skim of lazyana"):
-        check(Folder(str(tmp_path)), overwrite=True)
+    with pytest.raises(OutputExistsError, match="no skims written by lazyana"):
+        SKIMS.check(Folder(str(tmp_path)), overwrite=True)
     (tmp_path / MANIFEST).write_text("no json")
     with pytest.raises(FileError, match="not a directory of skims"):
         open_skim(tmp_path)
@@ -107,7 +105,7 @@ def test_files_that_changed(skim: Skim) -> None:
 
 def test_complete_checks_and_cleans(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path))
-    prepare(folder, overwrite=False)
+    SKIMS.prepare(folder, overwrite=False)
     one, old = written(folder, "a", "000000"), written(folder, "a", "000007")
     with pytest.raises(RunError, match="1 of 2 files"):
         complete(folder, {"a": [one, SkimFile("a/skim-000001.root", 1, 1, 5)]}, {})
@@ -122,7 +120,7 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
             raise NotImplementedError
 
     with pytest.raises(InputError, match="can only be read"):
-        prepare(ReadOnly(str(tmp_path)), overwrite=False)
+        SKIMS.prepare(ReadOnly(str(tmp_path)), overwrite=False)
 
 
 def test_only_numbers_are_known() -> None:
