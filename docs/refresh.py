@@ -34,6 +34,8 @@ PAGES = (
     "docs/howto/own-files.md",
     "docs/howto/skims.md",
     "docs/howto/configurations.md",
+    "docs/howto/coffearunner.md",
+    "docs/howto/command-line.md",
     "docs/howto/reading.md",
     "docs/howto/remote-data.md",
     "docs/howto/bad-files.md",

@@ -120,15 +120,20 @@ class RunOptions:
         (see `PartitionSize`); None: chosen by the columns that are read.
     merge_fan_in
         How many partial results one merge task takes.
+    limit_partitions
+        How many partitions of each dataset are processed, from the first on; None for all.
     """
 
     partition_size: int | str | None = None
     merge_fan_in: int = 8
+    limit_partitions: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
         PartitionSize.parse(self.partition_size)
         _at_least("merge_fan_in", self.merge_fan_in, 2, "results")
+        if self.limit_partitions is not None:
+            _at_least("limit_partitions", self.limit_partitions, 1, "partition")
 
 
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

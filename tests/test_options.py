@@ -22,6 +22,7 @@ def test_defaults_are_sensible() -> None:
     [
         (RunOptions, "partition_size", 1),
         (RunOptions, "merge_fan_in", 2),
+        (RunOptions, "limit_partitions", 1),
         (ReadOptions, "retries", 0),
         (ReadOptions, "max_gap", 0),
         (ReadOptions, "decompression_threads", 1),

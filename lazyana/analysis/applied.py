@@ -57,6 +57,8 @@ class Rules:
         The classes of the weights, by name.
     known_calibrators
         The classes of the calibrators, by name.
+    data
+        The samples that are no simulation.
     """
 
     weights: AppliedSection
@@ -67,19 +69,18 @@ class Rules:
     subsamples: Mapping[str, tuple[str, ...]]
     known_weights: Mapping[str, Any] = field(default_factory=dict)
     known_calibrators: Mapping[str, Any] = field(default_factory=dict)
+    data: frozenset[str] = frozenset()
 
     def names_of(self, sample: str, subsample: str | None) -> tuple[str, ...]:
         """The names that a sample, or a subsample, goes by in a configuration."""
         return (sample,) if subsample is None else (sample, f"{sample}{SUBSAMPLE}{subsample}")
 
-    def parts(
-        self, sample: str, subsample: str | None = None, *, is_mc: bool = True
-    ) -> tuple[Part, ...]:
+    def parts(self, sample: str, subsample: str | None = None) -> tuple[Part, ...]:
         """The categories of a sample, together where they are weighed and varied alike.
 
         Data get no weight that is of simulation only, and no variation.
         """
-        names = self.names_of(sample, subsample)
+        names, is_mc = self.names_of(sample, subsample), sample not in self.data
         found: dict[tuple[Any, ...], list[str]] = {}
         for category in self.categories:
             weights = tuple(
@@ -106,8 +107,14 @@ class Rules:
         """The columns of a category of a sample."""
         return self.columns.of(self.names_of(sample, subsample), category)
 
-    def table(self) -> list[dict[str, str]]:
-        """A row for each sample or subsample and part: its categories, weights and variations."""
+    def table(self, samples: Iterable[str] | None = None) -> list[dict[str, str]]:
+        """A row for each sample or subsample and part: its categories, weights and variations.
+
+        Parameters
+        ----------
+        samples
+            Which samples; None: all.
+        """
         return [
             {
                 "sample": self.names_of(sample, subsample)[-1],
@@ -116,7 +123,7 @@ class Rules:
                 "varied": ", ".join(part.varied),
                 "shapes": ", ".join(part.shapes),
             }
-            for sample in self.samples
+            for sample in (self.samples if samples is None else samples)
             for subsample in self.subsamples.get(sample) or (None,)
             for part in self.parts(sample, subsample)
         ]
@@ -227,7 +234,7 @@ class Rules:
                 wrong[
                     f"{where} names weight {name!r}, which is not applied there."
                     f"{did_you_mean(name, used)} Weights that apply somewhere: "
-                    f"{', '.join(used) or 'none'}."
+                    f"{', '.join(used) or 'none'}. Apply it too, or leave its variation out."
                 ] = None
         return list(wrong)
 

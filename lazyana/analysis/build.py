@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
-import numpy as np
 
 from lazyana.analysis.applied import Part
 from lazyana.analysis.calibrators import apply_calibrators
@@ -18,13 +17,25 @@ from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Context, Cut, Masks
 from lazyana.analysis.datasets import GROUP_BY
 from lazyana.analysis.histograms import HistConf
+from lazyana.analysis.nminusone import (
+    SELECTION,
+    Loosely,
+    by_category,
+    common_part,
+    masks_by_name,
+)
+from lazyana.analysis.normalisation import Normalisation
+from lazyana.analysis.schema import SkimSection
+from lazyana.analysis.skims import check_branches
 from lazyana.analysis.view import EventsView
 from lazyana.analysis.weights import apply_weight, apply_weights
 from lazyana.analysis.workflow import Workflow
 from lazyana.data.catalog import Catalog
 from lazyana.errors import InputError
+from lazyana.frame.booking import Output
 from lazyana.frame.events import Events
 from lazyana.frame.open import apply
+from lazyana.frame.skimming import book_skim
 from lazyana.sinks.base import NOMINAL
 
 COLUMNS_FOLDER = "dump_columns_as_arrays_per_chunk"
@@ -47,15 +58,20 @@ class Recorded:
         All histograms, those of the workflow included.
     columns
         All columns, by sample or subsample and category.
+    normalisation
+        How the sums of generator weights were found.
     """
 
     analysis: Analysis
     outputs: dict[str, Any]
     variables: Mapping[str, HistConf]
     columns: Mapping[tuple[str, str], tuple[ColOut, ...]]
+    normalisation: Normalisation
 
 
-def recorded(analysis: Analysis, catalog: Catalog, **reading: Any) -> Recorded:
+def recorded(
+    analysis: Analysis, catalog: Catalog, *, n_minus_one: bool = False, **reading: Any
+) -> Recorded:
     """Record an analysis.
 
     Parameters
@@ -64,6 +80,8 @@ def recorded(analysis: Analysis, catalog: Catalog, **reading: Any) -> Recorded:
         The configuration.
     catalog
         What is known of the files of its datasets.
+    n_minus_one
+        Whether there are N-1 tables: ``n_minus_one``, by sample or subsample.
     **reading
         ``missing`` and ``on_error`` of `lazyana.apply`.
 
@@ -75,9 +93,12 @@ def recorded(analysis: Analysis, catalog: Catalog, **reading: Any) -> Recorded:
     """
     known = {key for one in catalog.fileset.datasets for key in one.metadata}
     keys = tuple(key for key in GROUP_BY if key in known)
-    recording = Recording(analysis)
+    check_branches(analysis.save_skimmed_files, catalog)
+    recording = Recording(analysis, n_minus_one, Normalisation.of(analysis, catalog))
     outputs = apply(recording, catalog, group_by=keys, **reading)
-    return Recorded(analysis, outputs, recording.variables, recording.columns)
+    return Recorded(
+        analysis, outputs, recording.variables, recording.columns, recording.normalisation
+    )
 
 
 @dataclass(frozen=True)
@@ -88,11 +109,17 @@ class Recording:
     ----------
     analysis
         The configuration.
+    n_minus_one
+        Whether there are N-1 tables.
+    normalisation
+        How the sums of generator weights are found.
     variables, columns
         The histograms and columns that were found.
     """
 
     analysis: Analysis
+    n_minus_one: bool = False
+    normalisation: Normalisation = field(default_factory=Normalisation)
     variables: dict[str, HistConf] = field(default_factory=dict)
     columns: dict[tuple[str, str], tuple[ColOut, ...]] = field(default_factory=dict)
 
@@ -109,20 +136,18 @@ class Recording:
         workflow.begin(frame, metadata)
         outputs: dict[str, Any] = {}
         if frame.is_mc:
-            sign = np.sign(frame.genWeight)
-            outputs["sum_genweights"] = frame.sum(frame.genWeight)
-            outputs["sum_signOf_genweights"] = frame.sum(sign)
+            outputs |= self.normalisation.sums(frame)
         self._skim(workflow, context)
-        folder = self.analysis.save_skimmed_files
-        if folder is not None:
-            # What is written are the events of the files: nothing that comes later matters.
-            path = f"{str(folder).rstrip('/')}/{context.sample}"
-            return {**outputs, "skims": {context.sample: workflow.events.frame.skim(path)}}
+        skims = self.analysis.save_skimmed_files
+        if skims is not None:
+            return {**outputs, "skims": {context.sample: self._written(skims, workflow, context)}}
         groups = self._select(workflow, context)
         outputs |= {"cutflow": {}, "variables": {}, "columns": {}, "counts": {}}
+        if self.n_minus_one:
+            outputs["n_minus_one"] = self._n_minus_one(frame, metadata, context)
         for target, name in self._targets(context):
             frame = self._split(workflow.events.frame, context, name)
-            parts = self.analysis.rules.parts(context.sample, name, is_mc=frame.is_mc)
+            parts = self.analysis.rules.parts(context.sample, name)
             for number, part in enumerate(parts):
                 filling = Filling(self.analysis, workflow, context, target, name, part, groups)
                 filling.fill(outputs, frame, str(number))
@@ -130,6 +155,22 @@ class Recording:
                 for category in part.categories:
                     self.columns[target, category] = filling.columns(category)
         return outputs
+
+    def _written(self, skims: SkimSection, workflow: Workflow, context: Context) -> Output:
+        """The skim: events as they are in the files, whatever they are selected by."""
+        any_variation = skims.mode == "presel_any_variation"
+        if any_variation:
+            self._select(workflow, context)
+        return book_skim(
+            workflow.events.frame,
+            skims.inside(context.sample).path,
+            skims.keep,
+            skims.drop,
+            any_variation=any_variation,
+            compression=skims.compression,
+            overwrite=skims.overwrite,
+            strict=False,
+        )
 
     def _targets(self, context: Context) -> list[tuple[str, str | None]]:
         """What results of the sample are called, and the subsample that each is of."""
@@ -144,13 +185,38 @@ class Recording:
         selection = self.analysis.subsamples[context.sample]
         return frame.filter(**{subsample: selection.mask(subsample, EventsView(frame), context)})
 
-    def _skim(self, workflow: Workflow, context: Context) -> None:
+    def _n_minus_one(
+        self, frame: Events, metadata: Mapping[str, Any], context: Context
+    ) -> dict[str, Any]:
+        """The N-1 tables of the cuts of skim and preselections, by sample or subsample.
+
+        Everything is recorded once more, with all events: where a cut is left out, there are
+        others than the selected ones.
+        """
+        if not (self.analysis.skim or self.analysis.preselections):
+            return {}
+        workflow = self.analysis.workflow(self.analysis)
+        workflow.begin(frame, metadata)
+        loosely = Loosely()
+        self._skim(workflow, context, loosely.note)
+        groups = self._select(workflow, context, loosely.keep)
+        found: dict[str, Any] = {}
+        for target, name in self._targets(context):
+            part = common_part(self.analysis.rules, context.sample, name)
+            filling = Filling(self.analysis, workflow, context, target, name, part, groups)
+            loose = filling.weighed(self._split(workflow.events.frame, context, name))
+            found[target] = {SELECTION: loose.cutflow()}
+        return found
+
+    def _skim(self, workflow: Workflow, context: Context, keep: Keep | None = None) -> None:
         """Keep the events that pass the skim."""
         workflow.process_extra_before_skim()
-        _keep(workflow, self.analysis.skim, context)
+        (keep or _keep)(workflow, self.analysis.skim, context)
         workflow.process_extra_after_skim()
 
-    def _select(self, workflow: Workflow, context: Context) -> Mapping[str, tuple[str, ...]]:
+    def _select(
+        self, workflow: Workflow, context: Context, keep: Keep | None = None
+    ) -> Mapping[str, tuple[str, ...]]:
         """Calibrate, select objects and events.
 
         Returns
@@ -170,7 +236,7 @@ class Recording:
         workflow.count_objects(NOMINAL)
         workflow.define_common_variables_before_presel(NOMINAL)
         workflow.process_extra_before_presel(NOMINAL)
-        _keep(workflow, self.analysis.preselections, context)
+        (keep or _keep)(workflow, self.analysis.preselections, context)
         workflow.define_common_variables_after_presel(NOMINAL)
         workflow.process_extra_after_presel(NOMINAL)
         return groups
@@ -214,7 +280,8 @@ class Filling:
         number
             What the part is called.
         """
-        frame, objects = self._with_categories(self._weighed(frame))
+        weighed = self.weighed(frame)
+        frame, objects = self._with_categories(weighed)
         kept = (*self.part.varied, *self._shapes())
         outputs["cutflow"].setdefault(self.target, {})[number] = frame.cutflow()
         for name, variable in self.variables.items():
@@ -232,13 +299,19 @@ class Filling:
                 outputs["variables"].setdefault(name, {}).setdefault(self.target, {})[number] = (
                     booked
                 )
+        if "n_minus_one" in outputs:
+            categories = self.analysis.categories
+            booked = by_category(weighed, categories, self.part.categories, self.context)
+            if booked is not None:
+                outputs["n_minus_one"].setdefault(self.target, {})[number] = booked
         for category in self.part.categories:
             self._add_columns(outputs, frame, category, kept, objects)
         if number == "0":  # weighed as the first categories are
             for name, column in self.workflow.count_events_extra(NOMINAL).items():
                 outputs["counts"].setdefault(name, {})[self.target] = frame.sum(column)
 
-    def _weighed(self, frame: Events) -> Events:
+    def weighed(self, frame: Events) -> Events:
+        """The events with the weights of the part."""
         frame = apply_weights(
             frame,
             self.part.weights,
@@ -328,15 +401,13 @@ def shared_metadata(frame: Events) -> dict[str, Any]:
     }
 
 
+Keep = Callable[[Workflow, Sequence[Cut], Context], None]
+"""What is done with cuts."""
+
+
 def _keep(workflow: Workflow, cuts: Sequence[Cut], context: Context) -> None:
     """Keep the events that pass some cuts."""
     frame = workflow.events.frame
-    masks: dict[str, Any] = {}
-    recorded = Masks(workflow.events, context)
-    for cut in cuts:
-        name = cut.name
-        while name in masks or name in frame.cuts:
-            name += "'"
-        masks[name] = recorded.of(cut)
+    masks = masks_by_name(cuts, Masks(workflow.events, context), frame.cuts)
     if masks:
         workflow.events.replace(frame.filter(**masks))

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
 from lazyana.analysis.applied import Rules
-from lazyana.analysis.calibrators import calibrators_by_name, default_calibrators
+from lazyana.analysis.calibrators import Calibrator
 from lazyana.analysis.categories import Selection, selection_of
+from lazyana.analysis.classes import by_name
 from lazyana.analysis.columns import ColOut
+from lazyana.analysis.common_weights import common_weights
 from lazyana.analysis.cuts import cuts_of
 from lazyana.analysis.datasets import Filter, kept, load_datasets, sample_of
 from lazyana.analysis.histograms import HistConf
-from lazyana.analysis.schema import Sections
-from lazyana.analysis.weights import common_weights, weights_by_name
+from lazyana.analysis.jets_calibration import default_calibrators_sequence
+from lazyana.analysis.schema import Sections, SkimMode, SkimSection
+from lazyana.analysis.weights import WeightWrapper
 from lazyana.analysis.workflow import Workflow
 from lazyana.errors import InputError, InputTypeError, did_you_mean
+from lazyana.sinks.skimfile import codec
 
 GENERATOR_SUMS = {"genWeight": "sum_genweights", "signOf_genWeight": "sum_signOf_genweights"}
 """The sums that simulation is divided by, by the weight that asks for it."""
@@ -56,15 +60,23 @@ class Analysis:
         Columns: lists of `ColOut`, arranged as `weights`.
     weights_classes
         The classes of the weights there are; default:
-        `lazyana.analysis.weights.common_weights`.
+        `lazyana.analysis.common_weights.common_weights`.
     calibrators
-        Classes of calibrators, in the order they are applied; default: none.
+        Classes of calibrators, in the order they are applied; default: those of
+        `lazyana.analysis.jets_calibration.default_calibrators_sequence`, which smear jets, where
+        the parameters have ``jets_calibration``.
     workflow_options
         What the workflow wants to know.
     save_skimmed_files
-        Folder to write skimmed files to, instead of filling histograms.
+        Folder to write skimmed files to, instead of filling histograms; or a mapping with its
+        ``path`` and ``mode``, ``keep`` and ``drop`` (names or patterns of branches),
+        ``compression``, ``overwrite``. The mode is ``"skim"``, events that pass the skim cuts, or
+        ``"presel_any_variation"``, events that pass the preselections, too, nominally or in a shape
+        variation that is kept; it may be called ``skim_mode`` in `workflow_options` as well.
     do_postprocessing
         Whether simulation is divided by its sum of generator weights; default: True.
+    run_options, output
+        Options of `lazyana.analysis.run.run` and its folder, where those are not given.
 
     Raises
     ------
@@ -79,16 +91,25 @@ class Analysis:
         self.workflow: type[Workflow] = _workflow(given.workflow)
         self.workflow_options: Mapping[str, Any] = dict(given.workflow_options)
         self.parameters: DictConfig = _parameters(given.parameters)
-        self.save_skimmed_files = given.save_skimmed_files
+        self.save_skimmed_files = _skims(given)
         self.do_postprocessing = given.do_postprocessing
+        self.run_options: Mapping[str, Any] = given.run_options.model_dump(exclude_none=True)
+        self.output = given.output
         chosen = Filter(**given.datasets.filter.model_dump())
         self._everything = load_datasets(given.datasets.jsons)
         self.fileset = kept(self._everything, chosen)
         self.skim = cuts_of("skim", given.skim)
         self.preselections = cuts_of("preselections", given.preselections)
         self.categories: Selection = selection_of("categories", given.categories)
-        self.weights_classes = weights_by_name(given.weights_classes or common_weights)
-        self.calibrators = calibrators_by_name(given.calibrators or default_calibrators)
+        weights, calibrators = given.weights_classes, given.calibrators
+        self.weights_classes = by_name(
+            common_weights if weights is None else weights, WeightWrapper, "weight"
+        )
+        # Which jets there are is in the default parameters: without them nothing is calibrated.
+        known = default_calibrators_sequence if "jets_calibration" in self.parameters else ()
+        self.calibrators = by_name(
+            known if calibrators is None else calibrators, Calibrator, "calibrator"
+        )
         self.variables: Mapping[str, HistConf] = given.variables
         self._check()
 
@@ -119,6 +140,9 @@ class Analysis:
             subsamples={sample: one.names for sample, one in self.subsamples.items()},
             known_weights=self.weights_classes,
             known_calibrators=self.calibrators,
+            data=frozenset(
+                sample_of(one) for one in self._everything.datasets if not one.metadata["isMC"]
+            ),
         )
 
     def filtered(
@@ -172,7 +196,6 @@ class Analysis:
                 raise InputTypeError(msg)
         self.rules.check()
         self._check_categories()
-        self._check_skims()
         self._check_variables()
 
     def _check_categories(self) -> None:
@@ -184,23 +207,6 @@ class Analysis:
                     "another name."
                 )
                 raise InputError(msg)
-
-    def _check_skims(self) -> None:
-        """Refuse skims of simulation of which nobody knows how much was skimmed."""
-        used = {name for _, _, name in self.rules.weights.entries()}
-        for dataset in self.fileset.datasets:
-            metadata = dataset.metadata
-            if not (self.do_postprocessing and metadata["isMC"] and metadata.get("isSkim")):
-                continue
-            for weight, key in GENERATOR_SUMS.items():
-                if weight in used and metadata.get(key) in (None, ""):
-                    msg = (
-                        f"Dataset {dataset.name!r} is a skim (isSkim) and is weighed by {weight}, "
-                        f"but its metadata have no {key}, the sum over all events before the "
-                        "skim: take the fileset that the skimming run wrote, or set "
-                        "do_postprocessing=False."
-                    )
-                    raise InputError(msg)
 
     def _check_variables(self) -> None:
         """Refuse histograms that name samples, categories or variations that do not exist."""
@@ -215,6 +221,28 @@ class Analysis:
 
 
 Configurator = Analysis
+
+
+def _skims(given: Sections) -> SkimSection | None:
+    """Which events are written to files; the mode may be among the options of the workflow."""
+    skims, option = given.save_skimmed_files, given.workflow_options.get("skim_mode")
+    modes = get_args(SkimMode)
+    if option is not None and option not in modes:
+        msg = (
+            f"workflow_options['skim_mode'] is {option!r}.{did_you_mean(str(option), modes)} "
+            f"Choose from {', '.join(modes)}."
+        )
+        raise InputError(msg)
+    if skims is None:
+        return None
+    codec(skims.compression)
+    if skims.mode is not None and option not in (None, skims.mode):
+        msg = (
+            f"workflow_options['skim_mode'] is {option!r}, save_skimmed_files has the mode "
+            f"{skims.mode!r}: say it in one place only."
+        )
+        raise InputError(msg)
+    return skims.model_copy(update={"mode": skims.mode or option or "skim"})
 
 
 def _workflow(given: Any) -> type[Workflow]:

@@ -10,7 +10,7 @@ from typing import Any
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.errors import InputError, did_you_mean
 
-GROUP_BY = ("sample", "year", "era", "primaryDataset")
+GROUP_BY = ("sample", "year", "era", "primaryDataset", "isSkim")
 """Metadata that separate groups of files: what hooks and cuts may ask for."""
 
 _NUMBERS = ("xsec", "sum_genweights", "sum_signOf_genweights", "skim_rescale_genweights")

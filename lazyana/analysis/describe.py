@@ -47,7 +47,11 @@ def described(analysis: Analysis) -> dict[str, Any]:
         "calibrators": {name: _class(one) for name, one in analysis.calibrators.items()},
         "variables": {name: one.serialize() for name, one in analysis.variables.items()},
         "columns": _applied(given.columns),
-        "save_skimmed_files": _plain(analysis.save_skimmed_files),
+        "save_skimmed_files": (
+            None
+            if analysis.save_skimmed_files is None
+            else _plain(analysis.save_skimmed_files.model_dump())
+        ),
         "do_postprocessing": analysis.do_postprocessing,
     }
 
@@ -69,7 +73,9 @@ def _plain(value: Any) -> Any:
         return value.serialize()
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple | set):
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(one) for one in value), key=repr)
+    if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value

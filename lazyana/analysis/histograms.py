@@ -90,8 +90,8 @@ class HistConf:
     only_categories: Sequence[str] | None = None
     no_weights: bool = False
     metadata_hist: bool = False
-    collapse_2D_masks: bool = False  # noqa: N815  (the name configurations know)
-    collapse_2D_masks_mode: str = "OR"  # noqa: N815
+    collapse_2D_masks: bool = False
+    collapse_2D_masks_mode: str = "OR"
     exclude_variations: Sequence[str] | None = None
     if_present: bool = False
 

@@ -127,7 +127,7 @@ class JetsCalibrator(Calibrator):
                 msg = (
                     f"Jets {jet_type} of {self._year} cannot be smeared: {error} To leave them as "
                     f"they are in the files, set jets_calibration.apply_jer_MC.{self._year}."
-                    f"{jet_type} to false."
+                    f"{jet_type} to false, or calibrators=[] in the configuration."
                 )
                 raise type(error)(msg) from error
             self._factors[jet_type] = jer_factors(resolution, jets, gen_jets, _rho(events), events)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +13,15 @@ from typing import Any
 
 import cloudpickle
 
+from lazyana.analysis.coffearunner.schema import is_coffearunner
 from lazyana.analysis.config import Analysis
 from lazyana.errors import FileError, InputTypeError, did_you_mean
 
 NAME = "cfg"
 """What a configuration is called in its file."""
+
+_beside: set[str] = set()
+"""Modules of the configuration that was loaded last: those of the next one may be called alike."""
 
 
 def load_config(path: str | Path) -> Analysis:
@@ -28,14 +33,17 @@ def load_config(path: str | Path) -> Analysis:
     Parameters
     ----------
     path
-        The file, which makes an `Analysis` called ``cfg``.
+        The file, which makes an `Analysis` called ``cfg``; or a dictionary as CoffeaRunner has
+        them, which is translated: what each key became is logged, as ``lazyana``.
 
     Raises
     ------
     FileError
         No such file, or one that is no Python.
     InputTypeError
-        A file without ``cfg``, or with one that is no `Analysis`.
+        A file without ``cfg``, or with one that is neither.
+    InputError
+        Something of CoffeaRunner that does not exist or cannot be translated.
     """
     file = Path(path).expanduser().absolute()
     if not file.is_file():
@@ -45,19 +53,37 @@ def load_config(path: str | Path) -> Analysis:
     if file.suffix != ".py":
         msg = f"The configuration {file} is no Python file (.py)."
         raise FileError(msg)
+    for name in _beside:
+        sys.modules.pop(name, None)
+    _beside.clear()
     before = set(sys.modules)
-    with _importable(file.parent):
-        module = _executed(file)
-    for name in set(sys.modules) - before:
-        one = sys.modules[name]
-        if _is_beside(one, file.parent):
-            cloudpickle.register_pickle_by_value(one)
+    try:
+        with _importable(file.parent):
+            module = _executed(file)
+    finally:
+        _beside.update(
+            name for name in set(sys.modules) - before if _is_beside(sys.modules[name], file.parent)
+        )
+    for name in _beside:
+        cloudpickle.register_pickle_by_value(sys.modules[name])
     found: Any = getattr(module, NAME, None)
     if isinstance(found, Analysis):
         return found
+    if isinstance(found, Mapping) and is_coffearunner(found):
+        return _translated(found, file)
     what = f"{NAME} is a {type(found).__name__}" if hasattr(module, NAME) else f"has no {NAME}"
     msg = f"The configuration {file} {what}: write {NAME} = Configurator(...) in it."
     raise InputTypeError(msg)
+
+
+def _translated(found: Mapping[str, Any], file: Path) -> Analysis:
+    """The analysis that a dictionary of CoffeaRunner describes, with notices of how."""
+    from lazyana.analysis.coffearunner.translation import translated
+
+    sections, notices = translated(found, file.parent)
+    for notice in notices:
+        logging.getLogger("lazyana").warning("%s: %s", file.name, notice)
+    return Analysis(**sections)
 
 
 def _executed(file: Path) -> ModuleType:

@@ -11,9 +11,11 @@ import hist
 import numpy as np
 from coffea.processor import column_accumulator
 
+from lazyana.analysis.applied import Part
 from lazyana.analysis.build import Recorded
 from lazyana.analysis.config import GENERATOR_SUMS, STAGES, Analysis
 from lazyana.analysis.datasets import sample_of
+from lazyana.analysis.nminusone import SELECTION, common_part, rows_of
 from lazyana.data.fileset import Dataset
 from lazyana.sinks.base import NOMINAL
 from lazyana.sinks.columns import WEIGHT
@@ -42,9 +44,14 @@ def accumulator_of(made: Recorded, result: Mapping[str, Any]) -> dict[str, Any]:
         ``variation`` (of simulation) and those of the configuration.
         ``columns``: arrays by sample, dataset, category, variation and column.
         ``counts``: what the workflow counts, by name, sample, dataset and variation.
+        ``n_minus_one``: of a run that makes N-1 tables ``events``, ``sumw`` and ``sumw2`` by
+        selection (``presel`` or category), dataset, sample, row and variation.
+        ``normalised``: whether simulation is divided by sums of generator weights;
+        ``divided_by``: those sums by sample, dataset and category; ``unweighted``: the histograms
+        that count entries.
         ``datasets_metadata``: what is known of the datasets, and which there are by period.
-        ``skimmed_files`` and ``nskimmed_events``: files and numbers of events by dataset, of a run
-        that writes skims.
+        ``skimmed_files`` and ``nskimmed_events``: files and the number of events in each, by
+        dataset, and ``sum_genweights_skimmed``, of a run that writes skims.
         With ``do_postprocessing`` simulation is divided by its sum of generator weights.
     """
     return _Accumulator(made, result).everything()
@@ -76,7 +83,10 @@ class _Accumulator:
             name: {target: dict(values) for target, values in some.items()}
             for name, some in self._section("counts").items()
         }
+        if "n_minus_one" in self.result:
+            found["n_minus_one"] = self._n_minus_one()
         found["datasets_metadata"] = self._metadata()
+        found |= self._normalisation()
         found |= self._skims()
         return found
 
@@ -109,17 +119,23 @@ class _Accumulator:
         return None if sample == target else target.removeprefix(f"{sample}__")
 
     def _factor(self, target: str, part: str, dataset: str) -> float:
-        """What simulation is multiplied by: one over the sum of its generator weights."""
+        """What a part is multiplied by."""
+        if not self._is_mc(dataset):
+            return 1.0
+        return 1 / self._divisor(self._parts(target)[int(part)], dataset)
+
+    def _parts(self, target: str) -> tuple[Part, ...]:
+        """The categories of a sample or subsample of simulation that are weighed alike."""
+        return self.analysis.rules.parts(self._sample_of(target), self._subsample_of(target))
+
+    def _divisor(self, part: Part, dataset: str) -> float:
+        """What simulation is divided by: the sum of its generator weights."""
         if not self.analysis.do_postprocessing or not self._is_mc(dataset):
             return 1.0
-        parts = self.analysis.rules.parts(self._sample_of(target), self._subsample_of(target))
-        metadata = self._datasets[dataset].metadata
         for weight, name in GENERATOR_SUMS.items():
-            if weight not in parts[int(part)].weights:
+            if weight not in part.weights:
                 continue
-            of_skim = metadata.get(name) if metadata.get("isSkim") else None
-            total = self._section(name)[dataset][NOMINAL] if of_skim in (None, "") else of_skim
-            return 1 / float(total) if total else 1.0
+            return float(self._section(name)[dataset][NOMINAL]) or 1.0
         return 1.0
 
     def _cutflows(self) -> dict[str, Any]:
@@ -156,6 +172,48 @@ class _Accumulator:
         """The variations of a dataset: nominal only for data."""
         return [label for label in labels if self._is_mc(dataset) or label == NOMINAL]
 
+    def _n_minus_one(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for target, cutflows in self._section("n_minus_one").items():
+            for number, one in cutflows.items():
+                for dataset in one.datasets:
+                    variations = self._variations(one.variations, dataset)
+                    for place, part in self._places(target, number):
+                        factor = 1 / self._divisor(part, dataset)
+                        rows = rows_of(one, place, dataset, variations, factor)
+                        if rows:
+                            found.setdefault(place, {}).setdefault(dataset, {})[target] = rows
+        return found
+
+    def _places(self, target: str, number: str) -> list[tuple[str, Part]]:
+        """What an N-1 table is of, and how that is weighed."""
+        rules = self.analysis.rules
+        sample, subsample = self._sample_of(target), self._subsample_of(target)
+        if number == SELECTION:
+            return [(SELECTION, common_part(rules, sample, subsample))]
+        part = rules.parts(sample, subsample)[int(number)]
+        return [(category, part) for category in part.categories]
+
+    def _normalisation(self) -> dict[str, Any]:
+        """What simulation was divided by, and which histograms were not."""
+        divisors: dict[str, Any] = {}
+        for target, cutflows in self._section("cutflow").items():
+            for number, one in cutflows.items():
+                for dataset in filter(self._is_mc, one.datasets):
+                    part = self._parts(target)[int(number)]
+                    divisor = self._divisor(part, dataset)
+                    if divisor != 1:
+                        place = divisors.setdefault(target, {}).setdefault(dataset, {})
+                        place |= dict.fromkeys(part.categories, divisor)
+        if "n_minus_one" in self.result:
+            for target, datasets in divisors.items():
+                for dataset, place in datasets.items():
+                    [(_, part)] = self._places(target, SELECTION)
+                    place[SELECTION] = self._divisor(part, dataset)
+        counted = [name for name, one in self.made.variables.items() if one.no_weights]
+        normalised = self.analysis.do_postprocessing
+        return {"normalised": normalised, "divided_by": divisors, "unweighted": counted}
+
     def _variables(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, targets in self._section("variables").items():
@@ -186,12 +244,14 @@ class _Accumulator:
                 for dataset in table.datasets:
                     place = found.setdefault(target, {}).setdefault(dataset, {})
                     place[category] = {
-                        label: self._arrays(target, category, table.to_awkward(dataset, label))
+                        label: self._arrays(
+                            target, category, label, table.to_awkward(dataset, label)
+                        )
                         for label in self._variations(table.variations(dataset), dataset)
                     }
         return found
 
-    def _arrays(self, target: str, category: str, table: Any) -> dict[str, Any]:
+    def _arrays(self, target: str, category: str, variation: str, table: Any) -> dict[str, Any]:
         """The columns of one category of a dataset, as the configuration wants them."""
         found: dict[str, Any] = {}
         for one in self.made.columns[target, category]:
@@ -200,20 +260,28 @@ class _Accumulator:
                 for name, column in one.arrays({n: table[n] for n in table.fields}).items()
             }
         for name in table.fields:
-            if name == WEIGHT or name.startswith(f"{WEIGHT}_"):
+            # Weights are varied of nominal events only: elsewhere those columns are empty.
+            if name == WEIGHT or (variation == NOMINAL and name.startswith(f"{WEIGHT}_")):
                 label = name.replace(f"{WEIGHT}_", f"{WEIGHT}_variation_", 1)
                 found[label] = column_accumulator(np.asarray(table[name]))
         return found
 
     def _skims(self) -> dict[str, Any]:
-        """The skimmed files and their numbers of events, where there are any."""
-        files: dict[str, list[str]] = {}
-        events: dict[str, int] = {}
+        """The skimmed files, and what is in each, where there are any."""
+        found: dict[str, Any] = {"skimmed_files": {}, "nskimmed_events": {}}
+        sums: dict[str, float] = {}
+        cutflow: dict[str, dict[str, int]] = {stage: {} for stage in STAGES}
         for skim in self._section("skims").values():
-            for name, entry in skim.fileset.items():
-                files[name] = list(entry["files"])
-                events[name] = int(skim.summary(name)["events"])
-        return {"skimmed_files": files, "nskimmed_events": events} if files else {}
+            for name, files in skim.files.items():
+                one = skim.summary(name)
+                found["skimmed_files"][name] = list(files)
+                found["nskimmed_events"][name] = [int(file["events"]) for file in one["files"]]
+                cutflow["initial"][name], cutflow["skim"][name] = one["entries"], one["events"]
+                if one["sumw_kept"] is not None:
+                    sums[name] = one["sumw_kept"]
+        if not found["skimmed_files"]:
+            return {}
+        return {**found, "sum_genweights_skimmed": sums, "cutflow": cutflow}
 
     def _metadata(self) -> dict[str, Any]:
         periods: dict[str, Any] = {}
@@ -274,35 +342,3 @@ def _named_as_users_know(one: hist.Hist[Any], *, with_variation: bool) -> hist.H
 def _labels(labels: Iterable[str], name: str) -> Any:
     """An axis of labels, all of which are known."""
     return hist.axis.StrCategory(list(labels), name=name, label=name, overflow=False)
-
-
-def skimmed_fileset(analysis: Analysis, output: Mapping[str, Any]) -> dict[str, Any]:
-    """The fileset of the skims that a run wrote, for further runs.
-
-    Parameters
-    ----------
-    analysis
-        The configuration of the run.
-    output
-        What `accumulator_of` gave.
-
-    Returns
-    -------
-    dict
-        ``{dataset: {"files": [...], "metadata": {...}}}``; the metadata know the sums of generator
-        weights of all events, by which simulation is divided.
-    """
-    known = {dataset.name: dataset for dataset in analysis.fileset.datasets}
-    sums = {name: output[name] for name in GENERATOR_SUMS.values()}
-    return {
-        name: {
-            "files": files,
-            "metadata": {
-                **known[name].metadata,
-                "isSkim": True,
-                "nevents": output["nskimmed_events"][name],
-                **{key: values[name] for key, values in sums.items() if name in values},
-            },
-        }
-        for name, files in output.get("skimmed_files", {}).items()
-    }

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lazyana.errors import InputError, did_you_mean
+from lazyana.options import ErrorPolicy
+from lazyana.sinks.skimfile import COMPRESSION
 
 Names: TypeAlias = tuple[str, ...]
+
+SkimMode: TypeAlias = Literal["skim", "presel_any_variation"]
+"""Whether a skim has the events that pass the skim cuts, or those that also pass the preselections
+in any shape variation."""
 
 
 class Section(BaseModel):
@@ -18,6 +26,24 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=False
     )
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Self:
+        """A configuration, or the part of one.
+
+        Raises
+        ------
+        InputError
+            All that is wrong with it: each with its place and what was meant, as far as that can
+            be guessed.
+        """
+        settled = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**settled)
+        except ValidationError as error:
+            said = [_said(cls, one) for one in error.errors()]
+        msg = "The configuration cannot be used:\n" + "\n".join(f"- {line}" for line in said)
+        raise InputError(msg)
 
 
 class FilterSection(Section):
@@ -102,6 +128,47 @@ class VariationsSection(Section):
     shape: AppliedSection = AppliedSection()
 
 
+class SkimSection(Section):
+    """Which events are written to files, instead of filling histograms."""
+
+    path: str
+    mode: SkimMode | None = None
+    keep: Names | None = None
+    drop: Names = ()
+    compression: str = COMPRESSION
+    overwrite: bool = False
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+    @field_validator("keep", "drop", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    def __str__(self) -> str:
+        """Where to, and which events."""
+        return f"{self.path} ({self.mode})"
+
+    def inside(self, name: str) -> SkimSection:
+        """The same, written to a folder inside."""
+        return self.model_copy(update={"path": f"{self.path.rstrip('/')}/{name}"})
+
+
+class RunSection(Section):
+    """How to run, where `lazyana.analysis.run.run` is not told otherwise."""
+
+    executor: str | None = None
+    workers: int | None = None
+    limit_files: int | None = None
+    limit_partitions: int | None = None
+    partition_size: int | str | None = None
+    on_error: ErrorPolicy | None = None
+    retries: int | None = None
+
+
 class Sections(Section):
     """A whole configuration."""
 
@@ -118,26 +185,15 @@ class Sections(Section):
     weights_classes: tuple[Any, ...] | None = None
     calibrators: tuple[Any, ...] | None = None
     workflow_options: Mapping[str, Any] = Field(default_factory=dict)
-    save_skimmed_files: Any = None
+    save_skimmed_files: SkimSection | None = None
     do_postprocessing: bool = True
+    run_options: RunSection = RunSection()
+    output: Path | None = None
 
+    @field_validator("save_skimmed_files", mode="before")
     @classmethod
-    def checked(cls, given: Mapping[str, Any]) -> Self:
-        """The sections of a configuration.
-
-        Raises
-        ------
-        InputError
-            All that is wrong with it: each with its place and what was meant, as far as that can
-            be guessed.
-        """
-        settled = {name: value for name, value in given.items() if value is not None}
-        try:
-            return cls(**settled)
-        except ValidationError as error:
-            said = [_said(cls, one) for one in error.errors()]
-        msg = "The configuration cannot be used:\n" + "\n".join(f"- {line}" for line in said)
-        raise InputError(msg)
+    def _folder(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | os.PathLike) else value
 
 
 def _place(section: str, category: str | None) -> str:
@@ -162,9 +218,14 @@ def _said(top: type[Section], error: Any) -> str:
 def _keys(section: Any, path: Iterable[str]) -> list[str]:
     """The keys a section has at a path."""
     for name in path:
-        fields = getattr(section, "model_fields", None)
-        if fields is None or name not in fields:
-            section = Applied  # what is below the name of a sample
-            continue
-        section = fields[name].annotation
+        fields = getattr(section, "model_fields", {})
+        section = _element(fields[name].annotation if name in fields else section)
     return list(getattr(section, "model_fields", {}))
+
+
+def _element(annotation: Any) -> Any:
+    """What a key holds; of a mapping by name, what each name does."""
+    return next(
+        (one for one in get_args(annotation) if isinstance(one, type) and issubclass(one, Section)),
+        annotation,
+    )

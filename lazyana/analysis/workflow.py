@@ -74,7 +74,7 @@ class Workflow:
         return str(self._metadata["year"])
 
     @property
-    def _isMC(self) -> bool:  # noqa: N802  the name that configurations use
+    def _isMC(self) -> bool:
         return bool(self._metadata["isMC"])
 
     @property
@@ -82,11 +82,11 @@ class Workflow:
         return str(self._metadata.get("era", ""))
 
     @property
-    def _primaryDataset(self) -> str:  # noqa: N802  the name that configurations use
+    def _primaryDataset(self) -> str:
         return str(self._metadata.get("primaryDataset", ""))
 
     @property
-    def _isSkim(self) -> bool:  # noqa: N802  the name that configurations use
+    def _isSkim(self) -> bool:
         return bool(self._metadata.get("isSkim", False))
 
     @property

@@ -7,9 +7,13 @@ import sys
 import click
 
 from lazyana.cli.analysis import explain, print_parameters, run
+from lazyana.cli.configs import inspect_config, make_config, validate
 from lazyana.cli.demo import demo
 from lazyana.cli.inspect import inspect
+from lazyana.cli.outputs import merge_columns, merge_outputs, split_output
+from lazyana.cli.peek import peek
 from lazyana.cli.show import show
+from lazyana.cli.skims import hadd_skimmed_files
 from lazyana.errors import LazyanaError
 
 
@@ -35,8 +39,16 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(make_config)
+cli.add_command(validate)
+cli.add_command(inspect_config)
 cli.add_command(explain)
 cli.add_command(print_parameters)
 cli.add_command(inspect)
+cli.add_command(peek)
 cli.add_command(show)
+cli.add_command(merge_outputs)
+cli.add_command(split_output)
+cli.add_command(merge_columns)
+cli.add_command(hadd_skimmed_files)
 cli.add_command(demo)

@@ -7,8 +7,9 @@ import json
 import math
 import platform as _platform
 import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -61,6 +62,15 @@ class Provenance:
         Hash (hexadecimal) of the fileset, empty when there was none.
     command
         Command line of the process.
+    files
+        What was read: of each dataset URL, uuid and number of events of each file.
+    configuration
+        Hash (hexadecimal) of the analysis, of the datasets and of the limits that were asked for;
+        empty where there is no configuration.
+    analysis
+        Hash of the analysis alone, whatever datasets it was run over.
+    git
+        State of the git repository that the configuration is in, see `git_state`.
     """
 
     lazyana: str
@@ -72,6 +82,10 @@ class Provenance:
     programs: Mapping[str, str] = field(default_factory=dict)
     fileset: str = ""
     command: str = ""
+    files: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
+    configuration: str = ""
+    analysis: str = ""
+    git: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def collect(
@@ -80,6 +94,7 @@ class Provenance:
         options: Mapping[str, Any] | None = None,
         programs: Mapping[str, str] | None = None,
         fileset: str = "",
+        files: Mapping[str, Sequence[Sequence[Any]]] | None = None,
         command: str | None = None,
     ) -> Provenance:
         """Provenance of a result made here and now.
@@ -92,6 +107,8 @@ class Provenance:
             Fingerprint of the Program of each group.
         fileset
             Hash of the fileset, e.g. from `content_hash`.
+        files
+            URL, uuid and number of events of the files that were read, by dataset.
         command
             Command line; that of this process by default.
         """
@@ -104,6 +121,7 @@ class Provenance:
             options={str(key): _plain(value) for key, value in (options or {}).items()},
             programs=dict(programs or {}),
             fileset=fileset,
+            files=dict(files or {}),
             command=shlex.join(sys.orig_argv) if command is None else command,
         )
 
@@ -127,6 +145,14 @@ class Provenance:
         ]
         if self.fileset:
             lines.append(f"fileset   {self.fileset}")
+        for dataset, files in self.files.items():
+            events = sum(entries for _, _, entries in files)
+            lines.append(f"read      {dataset}: {len(files):,} files, {events:,} events")
+        if self.configuration:
+            lines.append(f"analysis  {self.analysis}, as configured {self.configuration}")
+        if self.git:
+            changed = ", changed: " + ", ".join(self.git["changed"]) if self.git["changed"] else ""
+            lines.append(f"git       {self.git['commit']} ({self.git['branch']}){changed}")
         lines += [f"program   {group}: {print_}" for group, print_ in self.programs.items()]
         lines += [f"option    {name} = {value!r}" for name, value in self.options.items()]
         return "\n".join(lines)
@@ -151,6 +177,41 @@ def content_hash(data: Any) -> str:
         msg = f"Only dicts, lists, numbers and text have a content hash: {error}."
         raise InputTypeError(msg) from error
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """State of the git repository that a folder is in.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Returns
+    -------
+    dict
+        ``commit`` (hexadecimal), ``branch``, and ``changed``: the files of the folder that differ
+        from the commit or are not in it, as ``git status`` has them. Empty where there is no
+        repository with a commit, or no git.
+    """
+    try:
+        commit, branch, status = (
+            subprocess.run(
+                ["git", "-C", str(folder), *words],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+            ).stdout
+            for words in (
+                ("rev-parse", "HEAD"),
+                ("rev-parse", "--abbrev-ref", "HEAD"),
+                ("status", "--porcelain", "--", "."),
+            )
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit.strip(), "branch": branch.strip(), "changed": status.splitlines()}
 
 
 def _version(package: str) -> str | None:

@@ -11,7 +11,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,9 +41,10 @@ class _Archive(zipfile.ZipFile):
 def write(
     path: str | os.PathLike[str],
     nesting: Nesting,
-    outputs: Sequence[Any],
+    outputs: Iterable[Any],
     parts: Mapping[str, Any],
     *,
+    kinds: Iterable[str] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a result file.
@@ -55,9 +56,11 @@ def write(
     nesting
         Shape of the result.
     outputs
-        Values in the order of the nesting.
+        Values in the order of the nesting; with `kinds` they are made one at a time.
     parts
         Further entries of the header in JSON terms: report, provenance.
+    kinds
+        Kind of each output (hist, cutflow, columns, ...); default: what `outputs` are.
     overwrite
         Replace an existing file.
 
@@ -77,10 +80,12 @@ def write(
     """
     target = Path(path).absolute()
     names = list(nesting.paths())
-    values = list(outputs)
+    if kinds is None:
+        outputs = list(outputs)
+        kinds = map(kind_of, outputs)
     leaves = [
-        {"type": kind_of(value), "member": _member(number, name)}
-        for number, (name, value) in enumerate(zip(names, values, strict=True))
+        {"type": kind, "member": _member(number, name)}
+        for number, (name, kind) in enumerate(zip(names, kinds, strict=True))
     ]
     tree = nesting.to_json(iter(leaves))
     header = {"format": FORMAT, "version": VERSION, "outputs": tree, **parts}
@@ -89,7 +94,7 @@ def write(
         _Archive(temporary, "x", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESS_LEVEL) as archive,
     ):
         archive.writestr(HEADER, json.dumps(header, indent=1, allow_nan=False))
-        for name, leaf, value in zip(names, leaves, values, strict=True):
+        for name, leaf, value in zip(names, leaves, outputs, strict=True):
             try:
                 Writer(archive, leaf["member"], target.parent).write(value)
             except InputTypeError as error:
@@ -140,6 +145,10 @@ class StoredOutputs(Sequence[Any]):
         if number not in self._values:
             self._values[number] = self._read(self.leaves[number])
         return self._values[number]
+
+    def read_anew(self, index: int) -> Any:
+        """Value of one output, which is not kept."""
+        return self._read(self.leaves[index])
 
     def kind(self, index: int) -> str:
         """Kind of one output, without reading it."""

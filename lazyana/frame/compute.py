@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from lazyana.engine.result import DatasetReport, Problem, Result, RunReport
 from lazyana.errors import InputError, InputTypeError
 from lazyana.frame.booking import Marked, Merged, Output
 from lazyana.frame.group import Group
+from lazyana.frame.limit import Limit, left_out
 from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
 from lazyana.plan.build import check_stage, record, stages
 from lazyana.plan.explain import Explanation, GroupPlan
@@ -93,6 +95,7 @@ def make_plan(
     groups = tuple(dict.fromkeys(output.group for outputs in parts for output in outputs))
     programs = []
     works: list[Work] = []
+    limit = Limit(options.limit_partitions)
     for group in groups:
         mine = [
             (_name_of(position, part), output)
@@ -108,7 +111,7 @@ def make_plan(
         partitions = partitions_of(
             group.catalog, group.names, options.partition_size, first, branches
         )
-        works.append(Work(staged["released"], partitions))
+        works.append(Work(staged["released"], limit.first_of(group, partitions)))
     prefix = name or (groups[0].name if len(groups) == 1 else "lazyana")
     job = Job(
         prefix.replace("/", "_"), tuple(works), options.merge_fan_in, reading or ReadOptions()
@@ -124,6 +127,7 @@ def compute(
     progress: bool | None = None,
     partition_size: int | str | None = None,
     merge_fan_in: int = RunOptions.merge_fan_in,
+    limit_partitions: int | None = None,
     on_error: ErrorPolicy | None = None,
     reading: ReadOptions | None = None,
     performance_report: str | Path | None = None,
@@ -148,6 +152,8 @@ def compute(
         are few events in all (see `lazyana.options.PartitionSize`).
     merge_fan_in
         How many partial results are merged at a time.
+    limit_partitions
+        Process no more than the first partitions of each dataset, this many; default: all.
     on_error
         What a file that cannot be read does: ``"raise"`` stops the run (default), ``"skip"``
         leaves its events out and says so in the run report.
@@ -170,7 +176,7 @@ def compute(
     FileError, RunError
         While events are processed.
     """
-    options = RunOptions(partition_size, merge_fan_in)
+    options = RunOptions(partition_size, merge_fan_in, limit_partitions)
     how = _reading(on_error, reading)
     chosen = find_executor(executor, workers=workers, performance_report=performance_report)
     plan = make_plan(outputs, name=name, options=options, reading=how)
@@ -181,7 +187,7 @@ def compute(
     seconds = time.perf_counter() - start
     report = _report(plan, partial, seconds, chosen.description)
     settings = {**asdict(options), "on_error": how.on_error, "executor": chosen.description}
-    provenance = _provenance(plan, settings)
+    provenance = _provenance(plan, settings, partial.problems)
     values = [_stamped(value, provenance) for value in _values(plan, partial)]
     return Result(plan.nesting, values, report, provenance)
 
@@ -289,7 +295,8 @@ def _by_output(partial: Partial) -> dict[str, States]:
 
 def _stamped(value: Any, provenance: Provenance) -> Any:
     stamp = getattr(value, "stamp", None)
-    return value if stamp is None else stamp(provenance.to_json())
+    # What is written says itself what is in it.
+    return value if stamp is None else stamp(replace(provenance, files={}).to_json())
 
 
 def _reading(on_error: ErrorPolicy | None, reading: Any) -> ReadOptions:
@@ -317,7 +324,7 @@ def _reading(on_error: ErrorPolicy | None, reading: Any) -> ReadOptions:
 def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunReport:
     datasets: dict[str, DatasetReport] = {}
     sizes: dict[str, float] = {}
-    lost = _lost(plan, partial.problems)
+    shares = _shares_read(plan, partial.problems)
     for group, staged in zip(plan.groups, plan.stages, strict=True):
         branches = _branches(staged)
         for name in group.names:
@@ -325,29 +332,33 @@ def _report(plan: Plan, partial: Partial, seconds: float, executor: str) -> RunR
             # A dataset that was opened twice is read twice.
             sizes.setdefault(name, 0)
             for file in group.catalog.files[name]:
-                sizes[name] += bytes_of(file, branches) * (1 - lost.get((name, file.url), 0))
+                sizes[name] += bytes_of(file, branches) * shares.get((name, file.url), 0)
             datasets[name] = DatasetReport(partitions, events, round(sizes[name]))
     warnings = tuple(
         note if count == 1 else f"{note} ({count:,} times)"
         for note, count in sorted(partial.notes.items())
     )
+    if left := left_out(plan.groups, plan.job.events):
+        warnings = (*warnings, left)
     problems = (*_left_out(plan), *partial.problems)
     return RunReport(datasets, seconds, executor, plan.job.size, problems, warnings)
 
 
-def _lost(plan: Plan, problems: Iterable[Problem]) -> dict[tuple[str, str], float]:
-    """Share of the events of a file that could not be read, by (dataset, file)."""
-    entries: dict[tuple[str, str], int] = {}
+def _shares_read(plan: Plan, problems: Iterable[Problem]) -> dict[tuple[str, str], float]:
+    """Share of the events of a file that was read, by (dataset, file)."""
+    entries: Counter[tuple[str, str]] = Counter()
     for group in plan.groups:
         for name in group.names:
             for file in group.catalog.files[name]:
-                place = name, file.url
-                entries[place] = entries.get(place, 0) + file.entries
-    lost: dict[tuple[str, str], float] = {}
+                entries[name, file.url] += file.entries
+    read: Counter[tuple[str, str]] = Counter()
+    for work in plan.job.works:
+        for partition in work.partitions:
+            for span in partition.spans:
+                read[partition.dataset, span.url] += span.entries
     for problem in problems:
-        place = problem.dataset, problem.file
-        lost[place] = lost.get(place, 0) + (problem.stop - problem.start) / entries[place]
-    return lost
+        read[problem.dataset, problem.file] -= problem.events
+    return {place: count / entries[place] for place, count in read.items()}
 
 
 def _branches(staged: Mapping[str, Program]) -> tuple[str, ...]:
@@ -366,21 +377,27 @@ def _left_out(plan: Plan) -> list[Problem]:
     return list(found.values())
 
 
-def _provenance(plan: Plan, options: Mapping[str, Any]) -> Provenance:
+def _provenance(plan: Plan, options: Mapping[str, Any], problems: Iterable[Problem]) -> Provenance:
     programs: dict[str, str] = {}
     for group, staged in zip(plan.groups, plan.stages, strict=True):
         same = sum(name.partition(" #")[0] == group.name for name in programs)
         name = f"{group.name} #{same + 1}" if same else group.name
-        programs[name] = program_fingerprint(staged["released"])
+        programs[name] = program_fingerprint(staged["pruned"])
     files: dict[str, dict[Any, None]] = {}
+    read: dict[str, dict[Any, None]] = {}
+    shares = _shares_read(plan, problems)
     for group in plan.groups:
         for name in group.names:
             for file in group.catalog.files[name]:
                 files.setdefault(name, {})[file.url, file.uuid, file.entries] = None
+                entries = round(shares.get((name, file.url), 0) * file.entries)
+                if entries or not file.entries:
+                    read.setdefault(name, {})[file.url, file.uuid, entries] = None
     return Provenance.collect(
         options=options,
         programs=programs,
         fileset=content_hash({name: list(found) for name, found in files.items()}),
+        files={name: [list(file) for file in found] for name, found in read.items()},
     )
 
 

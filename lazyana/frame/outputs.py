@@ -11,6 +11,7 @@ import dask_awkward as dak
 from lazyana.errors import InputTypeError, did_you_mean
 from lazyana.frame import peek
 from lazyana.frame.booking import Output, book_columns, book_cutflow, book_hist, book_sum
+from lazyana.frame.nminusone import all_but_one
 from lazyana.frame.skimming import book_skim
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Expression: TypeAlias = "dak.Array | Callable[[Events], dak.Array]"
 
-SKIM_OPTIONS = ("compression", "overwrite")
+SKIM_OPTIONS = ("any_variation", "compression", "overwrite")
 
 
 class Booking:
@@ -129,6 +130,28 @@ class Booking:
         """
         return book_cutflow(self._frame)
 
+    def n_minus_one(self, **masks: Expression) -> Output:
+        """Book an N-1 table: what each of several cuts removes that no other of them does.
+
+        Parameters
+        ----------
+        **masks
+            Name of each cut and its mask, boolean, shape ``(events,)``; None does not pass. They
+            are cuts on these events, that `filter` has not been called with.
+
+        Returns
+        -------
+        Output
+            Computes to a `Cutflow` whose categories are ``all cuts`` and, for each of them,
+            ``without <name>``: events that pass all the others.
+
+        Raises
+        ------
+        InputError, InputTypeError, FrameMismatchError
+            No cuts; a mask that is not boolean or not per event; a column of other events.
+        """
+        return book_cutflow(all_but_one(self._frame, masks))
+
     def sum(self, column: Expression | None = None, *, weighted: bool | None = None) -> Output:
         """Book a sum over all events.
 
@@ -174,7 +197,9 @@ class Booking:
             Default: all are kept. The numbers that identify events, and genWeight, are always
             kept, unless they are in `drop`. Counters such as ``nJet`` follow from what is kept.
         **options
-            ``compression="ZSTD(5)"``, ``overwrite=True``: see `lazyana.sinks.skim.Skims`.
+            ``any_variation=True`` writes the events that pass the cuts nominally or in any shape
+            variation of this frame, still as they are in the files; ``compression="ZSTD(5)"``,
+            ``overwrite=True``: see `lazyana.sinks.skim.Skims`.
 
         Returns
         -------

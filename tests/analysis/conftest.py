@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -12,10 +13,13 @@ from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 import lazyana as la
 from lazyana.analysis import defaults
+from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.cutlibrary import get_HLTsel, get_nObj_min, get_nPVgood
 from lazyana.analysis.cuts import Cut
 from lazyana.analysis.histograms import Axis, HistConf
+from lazyana.analysis.run import run
+from lazyana.analysis.separate import run_separately
 from lazyana.analysis.workflow import Workflow
 from lazyana.physics.jets import jet_selection
 from lazyana.physics.kinematics import get_dilepton
@@ -161,6 +165,8 @@ def parameters(toy_files: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
         defaults.get_default_parameters(),
         toy_parameters(folder, luminosity=luminosity),
         {"object_preselection": OBJECTS, "HLT_triggers": {"2018": {"SingleMuon": ["IsoMu24"]}}},
+        # Jets as they are in the files, which plain awkward can follow.
+        {"jets_calibration": {"apply_jer_MC": {"2018": {"AK4PFchs": False}}}},
     )
 
 
@@ -174,3 +180,55 @@ def configuration(filesets: dict[str, Any], parameters: Any) -> Callable[..., di
 def zmumu(configuration: Callable[..., dict[str, Any]]) -> Callable[..., Analysis]:
     """That analysis."""
     return lambda **changes: Analysis(**configuration(**changes))
+
+
+class Bare(Workflow):
+    """Takes the objects as they are: recorded in no time."""
+
+    def apply_object_preselection(self, variation: str) -> None:
+        """Leave them alone."""
+
+
+@pytest.fixture(scope="session")
+def bare(zmumu: Callable[..., Analysis]) -> Callable[..., Analysis]:
+    """A small analysis of the same datasets, some sections changed."""
+    axis = Axis(coll="MET", field="pt", bins=20, start=0, stop=100, name="met")
+    coarse = Axis(coll="MET", field="pt", bins=5, start=0, stop=100, name="met")
+    changes: dict[str, Any] = {
+        "workflow": Bare,
+        "skim": ["nMuon > 0"],
+        "preselections": ["nMuon == 2", "MET.pt < 80"],
+        "categories": {"baseline": [], "jets": ["nJet > 0", "nJet < 5"], "none": "nJet == 0"},
+        "weights": {"common": {"inclusive": ["genWeight", "pileup"]}},
+        "variations": {"weights": {"common": {"inclusive": ["pileup"]}}},
+        "columns": {"common": {"bycategory": {"jets": [ColOut("Jet", ["pt"])]}}},
+        "variables": {
+            "met": HistConf([axis]),
+            "counts": HistConf([axis], storage="int64", no_weights=True),
+            "only": HistConf([coarse], only_samples=["DYJetsToLL"], storage="double"),
+        },
+    }
+    return lambda **more: zmumu(**{**changes, **more})
+
+
+@pytest.fixture(scope="session")
+def written(
+    bare: Callable[..., Analysis],
+    filesets: Mapping[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder of runs of one analysis.
+
+    ``whole``: over everything; ``separate``: over one dataset after the other; ``first`` and
+    ``second``: over one file of the simulation each.
+    """
+    folder = tmp_path_factory.mktemp("written")
+    settings: dict[str, Any] = {"executor": "sync", "partition_size": 150, "progress": False}
+    run(bare(), folder / "whole", n_minus_one=True, **settings)
+    for _ in run_separately(bare(), folder / "separate", n_minus_one=True, **settings):
+        pass
+    name = "DYJetsToLL_M-50_2018"
+    for half, files in zip(("first", "second"), filesets[name]["files"], strict=True):
+        datasets = {"jsons": [{name: {**filesets[name], "files": [files]}}]}
+        run(bare(datasets=datasets), folder / half, n_minus_one=True, **settings)
+    return folder

@@ -41,6 +41,7 @@ def rules(
         subsamples=subsamples or {},
         known_weights=WEIGHTS,
         known_calibrators={"jet_calibration": object()},
+        data=frozenset({"DATA"}),
     )
 
 
@@ -71,7 +72,7 @@ def test_weights_by_category_sample_and_subsample() -> None:
 
 def test_data_get_their_own_weights_only_and_no_variation() -> None:
     one = rules(common("genWeight", "prescale"), common("prescale"), common("jet_calibration"))
-    assert one.parts("DATA", is_mc=False) == (Part(("SR", "CR"), ("prescale",)),)
+    assert one.parts("DATA") == (Part(("SR", "CR"), ("prescale",)),)
     assert one.parts("DY")[0].shapes == ("jet_calibration",)
     assert one.shapes_of("DY") == ("jet_calibration",)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,11 +94,24 @@ def test_categories_are_not_called_as_stages(zmumu: Make) -> None:
         zmumu(categories={"presel": []})
 
 
-def test_skims_without_the_sum_of_all_events(configuration: Callable[..., dict[str, Any]]) -> None:
-    given = configuration()
-    ((name, one),) = given["datasets"]["jsons"][0].items()
-    skim = {name: {**one, "metadata": {**one["metadata"], "isSkim": "True"}}}
-    given["datasets"] = {"jsons": [skim]}
-    with pytest.raises(InputError, match=r"is a skim .* no sum_genweights"):
-        Analysis(**given)
-    assert Analysis(**{**given, "do_postprocessing": False}).samples == ("DYJetsToLL",)
+def test_which_events_skims_have(zmumu: Make) -> None:
+    assert zmumu().save_skimmed_files is None
+    plain = zmumu(save_skimmed_files="skims").save_skimmed_files
+    assert str(plain) == "skims (skim)"
+    option = {"skim_mode": "presel_any_variation"}
+    assert zmumu(workflow_options=option).save_skimmed_files is None
+    chosen = zmumu(save_skimmed_files=Path("skims"), workflow_options=option).save_skimmed_files
+    assert (chosen.path, chosen.mode) == ("skims", "presel_any_variation")
+    same = {"path": "skims", "mode": "presel_any_variation", "keep": ["Muon"]}
+    assert zmumu(save_skimmed_files=same, workflow_options=option).save_skimmed_files.keep
+    assert chosen.inside("DY").path == "skims/DY"
+    with pytest.raises(InputError, match="say it in one place"):
+        zmumu(save_skimmed_files={"path": "x", "mode": "skim"}, workflow_options=option)
+    with pytest.raises(InputError, match="Did you mean 'presel_any_variation'"):
+        zmumu(workflow_options={"skim_mode": "presel_any_variations"})
+    with pytest.raises(InputError, match=r"'kep' is no key in save_skimmed_files.*'keep'"):
+        zmumu(save_skimmed_files={"path": "x", "kep": ["Muon"]})
+    with pytest.raises(InputError, match=r"save_skimmed_files\.mode"):
+        zmumu(save_skimmed_files={"path": "x", "mode": "presel"})
+    with pytest.raises(InputError, match="No compression 'ZSTDD'"):
+        zmumu(save_skimmed_files={"path": "x", "compression": "ZSTDD"})

@@ -210,17 +210,16 @@ def test_density_of_pileup_may_be_in_a_collection(
 # -- where it is applied ---------------------------------------------------------------------
 
 
-def test_without_a_list_those_are_applied_that_are_varied(
+def test_jets_are_calibrated_unless_told_otherwise(
     configuration: Callable[..., dict[str, Any]],
 ) -> None:
     shape = {"shape": {"bysample": {"DYJetsToLL": {"inclusive": ["jet_calibration"]}}}}
     for changes, applied in (
-        ({}, ()),
-        ({"variations": shape}, (JetsCalibrator,)),
-        ({"calibrators": default_calibrators_sequence}, (JetsCalibrator,)),
-        ({"calibrators": []}, ()),
+        ({}, [JetsCalibrator]),
+        ({"variations": shape}, [JetsCalibrator]),
+        ({"calibrators": []}, []),
     ):
-        assert Analysis(**configuration(**changes)).applied_calibrators == applied
+        assert [*Analysis(**configuration(**changes)).calibrators.values()] == applied
     with pytest.raises(InputError, match="calibrator 'jet_calibration', which does not exist"):
         Analysis(**configuration(calibrators=[], variations=shape))
 

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import pytest
+import uproot
 from coffea.util import load
 from omegaconf import OmegaConf
 
 import lazyana as la
+from lazyana.analysis.calibrators import Calibrator
 from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
+from lazyana.analysis.cuts import Cut
 from lazyana.analysis.run import explained, run
-from lazyana.errors import InputError, OutputExistsError
+from lazyana.errors import InputError, InputTypeError, OutputExistsError
 
 Make = Callable[..., Analysis]
 DY, DATA = "DYJetsToLL_M-50_2018", "DATA_SingleMuon_2018_EraA"
@@ -35,6 +39,7 @@ def test_files(ran: tuple[Path, Any]) -> None:
         "output_all.coffea",
         "output_all.lazyana",
         "parameters_dump.yaml",
+        "provenance.json",
     ]
     config = json.loads((folder / "config.json").read_text())
     assert config["preselections"][0]["name"] == "dimuon"
@@ -155,9 +160,11 @@ def test_a_skim_gives_what_the_files_give(zmumu: Make, tmp_path: Path) -> None:
         progress=False,
     )
     assert made.output["variables"] == {}
-    assert made.output["nskimmed_events"][DY] == la.open(made.output["skimmed_files"][DY]).entries
+    files = made.output["skimmed_files"][DY]
+    assert made.output["nskimmed_events"][DY] == [la.open(file).entries for file in files]
+    assert made.output["cutflow"]["skim"][DY] == sum(made.output["nskimmed_events"][DY])
     fileset = tmp_path / "one" / "skimmed_dataset_definition.json"
-    assert json.loads(fileset.read_text())[DY]["metadata"]["isSkim"] is True
+    assert json.loads(fileset.read_text())[DY]["metadata"]["isSkim"] == "True"
     again = run(zmumu(datasets={"jsons": [fileset]}), executor="sync", progress=False)
     before = run(zmumu(), executor="sync", progress=False)
     for dataset, sample in ((DY, "DYJetsToLL"), (DATA, "DATA_SingleMuon")):
@@ -168,3 +175,108 @@ def test_a_skim_gives_what_the_files_give(zmumu: Make, tmp_path: Path) -> None:
     assert again.output["cutflow"]["baseline"] == before.output["cutflow"]["baseline"]
     yields = (r.output["sumw"]["baseline"][DY]["DYJetsToLL"]["nominal"] for r in (before, again))
     assert next(yields) == pytest.approx(next(yields), rel=1e-12)
+
+
+class MuonScale(Calibrator):
+    """Muon momenta as they are; a quarter more or less when varied."""
+
+    name = "muon_scale"
+    has_variations = True
+    isMC_only = True  # noqa: N815  the name that configurations use
+    calibrated_collections = ("Muon.pt",)
+    factors: Mapping[str, float] = {"nominal": 1.0, "scaleUp": 1.25, "scaleDown": 0.8}
+
+    def initialize(self, events: Any) -> None:
+        self._variations = [label for label in self.factors if label != "nominal"]
+
+    def calibrate(
+        self, events: Any, orig_colls: Any, variation: str, applied: Any = None
+    ) -> dict[str, Any]:
+        return {"Muon.pt": events.Muon.pt * self.factors[variation]}
+
+
+def test_branches_of_a_skim(zmumu: Make, tmp_path: Path) -> None:
+    skims = {"path": tmp_path / "skims", "keep": ["Muon", "GenPart"], "drop": "Muon_phi"}
+    made = run(zmumu(save_skimmed_files=skims), limit_files=1, executor="sync", progress=False)
+    names = [
+        set(uproot.open(made.output["skimmed_files"][name][0])["Events"].keys())
+        for name in (DY, DATA)
+    ]
+    assert {"Muon_pt", "GenPart_pt", "genWeight"} <= names[0]
+    assert not {"Muon_phi", "Jet_pt"} & (names[0] | names[1])
+    assert "Muon_pt" in names[1]
+    with pytest.raises(InputError, match=r"keep = 'Moun'.*Did you mean 'Muon'"):
+        run(zmumu(save_skimmed_files={"path": tmp_path / "x", "keep": ["Moun"]}))
+
+
+def soft(events: Any, params: Mapping[str, Any]) -> Any:
+    """Leading muons in a window of momentum."""
+    leading = ak.firsts(events.MuonGood.pt)
+    return (leading > params["low"]) & (leading < params["high"])
+
+
+def test_a_skim_of_the_preselections_in_any_variation(zmumu: Make, tmp_path: Path) -> None:
+    changes = {
+        "skim": [],
+        "preselections": [Cut("soft", {"low": 30, "high": 45}, soft)],
+        "calibrators": [MuonScale],
+        "variations": {"shape": {"common": {"inclusive": ["muon_scale"]}}},
+    }
+
+    def ran(**more: Any) -> Any:
+        folder = tmp_path / "run" if "save_skimmed_files" in more else None
+        return run(zmumu(**changes, **more), folder, executor="sync", progress=False)
+
+    skims = {"path": tmp_path / "skims", "drop": ["Tau"], "compression": "ZLIB(1)"}
+    made = ran(save_skimmed_files=skims, workflow_options={"skim_mode": "presel_any_variation"})
+    before = ran()
+    again = ran(datasets={"jsons": [tmp_path / "run" / "skimmed_dataset_definition.json"]})
+    presel = before.output["cutflow"]["presel"][DY]
+    kept = made.output["cutflow"]["skim"][DY]
+    assert max(presel.values()) < kept < sum(presel.values())
+    assert again.output["cutflow"]["initial"][DY] == kept
+    assert len({presel["scaleUp"], presel["nominal"], presel["scaleDown"]}) == 3
+    assert again.output["cutflow"]["presel"] == before.output["cutflow"]["presel"]
+    one, two = (r.output["variables"]["mll"]["DYJetsToLL"][DY] for r in (before, again))
+    assert set(two.axes["variation"]) == {"nominal", "scaleUp", "scaleDown"}
+    np.testing.assert_allclose(one.values(flow=True), two.values(flow=True), rtol=1e-12)
+    np.testing.assert_allclose(one.variances(flow=True), two.variances(flow=True), rtol=1e-12)
+    events = uproot.open(made.output["skimmed_files"][DY][0])
+    assert "Tau_pt" not in events["Events"]
+    assert events.file.compression.name == "ZLIB"
+
+
+def test_limit_of_partitions(zmumu: Make, dy_events: Any) -> None:
+    some = run(zmumu(), executor="sync", partition_size=50, limit_partitions=1, progress=False)
+    first = np.asarray(dy_events.genWeight[:50], np.float64)
+    assert some.output["cutflow"]["initial"][DY] == 50
+    assert some.output["sum_genweights"][DY] == pytest.approx(first.sum())
+    raw = some.result["cutflow"]["DYJetsToLL"]["0"].yield_("baseline", DY)
+    assert some.output["sumw"]["baseline"][DY]["DYJetsToLL"]["nominal"] == pytest.approx(
+        raw / first.sum()
+    )
+    assert "beyond the limit of partitions" in some.result.report.text()
+    [[_, _, entries]] = some.result.provenance.files[DY]
+    assert entries == 50
+    with pytest.raises(InputError, match="limit_partitions must be at least 1"):
+        run(zmumu(), limit_partitions=0)
+
+
+def test_unknown_options(zmumu: Make) -> None:
+    with pytest.raises(InputTypeError, match="Did you mean 'limit_partitions'"):
+        run(zmumu(), limit_partition=1)
+
+
+def test_what_an_output_says_of_its_origin(ran: tuple[Path, Any], filesets: Any) -> None:
+    folder, found = ran
+    record = found.output["provenance"]
+    written = json.loads((folder / "provenance.json").read_text())
+    assert written["configuration"] == record["configuration"] != record["analysis"]
+    assert written["files"][DY] == record["files"][DY]
+    assert {url for url, _, _ in record["files"][DY]} == set(map(str, filesets[DY]["files"]))
+    entries = sum(entries for _, _, entries in record["files"][DY])
+    assert entries == found.output["cutflow"]["initial"][DY]
+    divided = found.output["divided_by"]["DYJetsToLL"][DY]
+    assert set(divided) == {"baseline", "jets", "none"}
+    assert divided["jets"] == found.output["sum_genweights"][DY]
+    assert "DATA_SingleMuon" not in found.output["divided_by"]

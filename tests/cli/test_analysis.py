@@ -28,6 +28,7 @@ def test_run_of_a_configuration(
         "output_all.coffea",
         "output_all.lazyana",
         "parameters_dump.yaml",
+        "provenance.json",
     ]
     result = la.load(zmumu_folder / "output" / "output_all.lazyana")
     cutflow = result["cutflow"]["DATA_SingleMuon"]["0"]
@@ -73,3 +74,39 @@ def test_parameters_are_printed(invoke: Invoke, zmumu_folder: Path) -> None:
     assert "tightId" in own.output
     typo = invoke("print-parameters", "lumi.picobarn").exception
     assert "Did you mean 'picobarns'" in str(typo)
+
+
+def test_one_output_for_each_dataset(invoke: Invoke, zmumu_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "options.yaml").write_text("limit-chunks: 1\nexecutor: iterative\n")
+    words = ("run", "--cfg", zmumu_folder / "example_config.py", "-o", tmp_path / "out")
+    words = (*words, "-ro", tmp_path / "options.yaml", "-ps", "--n-minus-one")
+    done = invoke(*words, "-ro", "limit_files=1")
+    assert done.exit_code == 0, done.output
+    assert "Notice: limit-chunks is called limit_partitions here." in done.output
+    assert "without dilepton" in done.output
+    again = invoke(*words, "--limit-files", "1")
+    assert again.output.count("there already") == 2
+    other = invoke(*words)
+    assert "was not made from this configuration" in str(other.exception)
+    outputs = sorted((tmp_path / "out").glob("output_*.lazyana"))
+    assert len(outputs) == 2
+    merged = tmp_path / "out" / "output_all.lazyana"
+    assert invoke("merge-outputs", *outputs, "-o", merged).exit_code == 0
+    assert set(la.load(merged).report.datasets) == {
+        *("DATA_SingleMuon_2018_EraA", "DYJetsToLL_M-50_2018"),
+    }
+
+
+def test_options_that_do_not_go_together(
+    invoke: Invoke, zmumu_folder: Path, tmp_path: Path
+) -> None:
+    words = ("run", "--cfg", zmumu_folder / "example_config.py")
+    folder = invoke(*words)
+    assert folder.exit_code == 2
+    assert "--outputdir" in folder.output
+    words = (*words, "-o", tmp_path / "out")
+    groups = invoke(*words, "-ro", "group-samples={a: [DYJetsToLL]}")
+    assert "--process-separately" in groups.output
+    site = invoke(*words, "-e", "dask@lxplus")
+    assert "starts workers at a site" in str(site.exception)
+    assert not (tmp_path / "out").exists()

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lazyana.engine.provenance import Provenance, content_hash
+from lazyana.engine.provenance import Provenance, content_hash, git_state
 from lazyana.errors import InputTypeError
 from lazyana.options import RunOptions
 
@@ -57,6 +59,7 @@ def test_json_round_trip() -> None:
         },
         programs={"mc": "ab12"},
         fileset="cd34",
+        files={"DY": [["a.root", "0-1", 5]]},
     )
     assert made.options["path"] == "a/b"
     assert made.options["limits"] == [1, 2.5, 3]
@@ -92,3 +95,42 @@ def test_content_hash_does_not_depend_on_the_order_of_keys() -> None:
 def test_content_hash_refuses_what_has_no_fixed_text() -> None:
     with pytest.raises(InputTypeError, match="type object is not JSON"):
         content_hash({"a": object()})
+
+
+def test_text_of_a_configuration() -> None:
+    made = Provenance.collect(files={"DY": [["a.root", "", 5], ["b.root", "", 2000]]})
+    git = {"commit": "ef56", "branch": "main", "changed": [" M config.py"]}
+    text = replace(made, configuration="c1", analysis="a1", git=git).text()
+    for words in ("DY: 2 files, 2,005 events", "a1, as configured c1", "ef56 (main)", "config.py"):
+        assert words in text
+
+
+def test_state_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert git_state(tmp_path) == {}
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *me, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "--initial-branch", "mine")
+    assert git_state(tmp_path) == {}  # nothing is committed
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    for name in ("config.py", "workflow.py"):
+        (folder / name).write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    state = git_state(folder)
+    assert re.fullmatch("[0-9a-f]{40}", state["commit"])
+    assert (state["branch"], state["changed"]) == ("mine", [])
+    (folder / "config.py").write_text("2")
+    (folder / "new.py").write_text("3")
+    (tmp_path / "elsewhere").write_text("4")
+    changed = git_state(folder)["changed"]
+    assert [line.split() for line in changed] == [
+        ["M", "analysis/config.py"],
+        ["??", "analysis/new.py"],
+    ]
+    monkeypatch.setenv("PATH", "")
+    assert git_state(folder) == {}

@@ -6,7 +6,9 @@ import os
 import re
 import stat
 import struct
+import weakref
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,25 @@ def test_outputs_come_back_in_their_nesting(tmp_path: Path) -> None:
 def test_an_output_is_read_once(tmp_path: Path) -> None:
     _, stored, _ = storage.read(write(tmp_path / "a.lazyana", [histogram()]))
     assert stored[0] is stored[0]
+
+
+def test_outputs_are_written_one_after_the_other(tmp_path: Path) -> None:
+    made_so_far: list[weakref.ref[Any]] = []
+
+    def made() -> Iterator[Any]:
+        for number in range(4):
+            one = histogram(number)
+            made_so_far.append(weakref.ref(one))
+            assert sum(other() is not None for other in made_so_far) <= 2
+            yield one
+            del one
+
+    nesting, _ = split([0, 0, 0, 0])
+    path = storage.write(tmp_path / "a.lazyana", nesting, made(), {}, kinds=["hist"] * 4)
+    _, stored, _ = storage.read(path)
+    assert [stored[i] for i in range(4)] == [histogram(i) for i in range(4)]
+    assert stored.read_anew(1) is not stored.read_anew(1)
+    assert stored.kind(3) == "hist"
 
 
 def test_an_output_is_read_without_the_others(tmp_path: Path) -> None:

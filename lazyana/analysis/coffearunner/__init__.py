@@ -1,0 +1,1 @@
+"""Configurations of CoffeaRunner: their dictionaries, translated key by key."""

@@ -1,0 +1,127 @@
+"""What CoffeaRunner's configurations may say: the keys of its ``cfg`` dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from lazyana.analysis.schema import DatasetsSection, Section
+
+
+def is_coffearunner(cfg: Mapping[str, Any]) -> bool:
+    """Whether a dictionary is a configuration of CoffeaRunner, right or wrong."""
+    typical = {"dataset", "run_options", "userconfig", "systematic"}
+    return "datasets" not in cfg and bool(typical & cfg.keys())
+
+
+def _renamed(given: Any, spelling: str, key: str) -> Any:
+    """A mapping with another spelling of a key replaced; with both, the other one is unknown."""
+    if not isinstance(given, Mapping) or key in given or spelling not in given:
+        return given
+    return {key if name == spelling else name: value for name, value in given.items()}
+
+
+class Dataset(DatasetsSection):
+    """``dataset``: the fileset files and the campaign they are of."""
+
+    campaign: str
+    year: str
+
+    @field_validator("year", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+
+class RunOptions(Section):
+    """``run_options``: how to run."""
+
+    executor: str = "iterative"
+    limit: int | None = None
+    max: int | None = None
+    chunk: int | None = None
+    workers: int | None = None
+    scaleout: int | None = None
+    retries: int | None = None
+    skipbadfiles: bool | None = None
+    voms: str | None = None
+    mem_per_worker: Any = None
+    walltime: Any = None
+    splitjobs: Any = None
+    compression: Any = None
+    requirements: Any = None
+    index: str | None = None
+    sample_size: Any = None
+
+
+class WeightsPart(Section):
+    """Weights of all categories and of some, by the names of CoffeaRunner."""
+
+    inclusive: Mapping[str, Any] = Field(default_factory=dict)
+    bycategory: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("inclusive", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return dict.fromkeys(value) if isinstance(value, list | tuple) else value or {}
+
+    @field_validator("bycategory", mode="before")
+    @classmethod
+    def _names_by_category(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value or {}
+        return {name: cls._names(one) for name, one in value.items()}
+
+
+class Weights(Section):
+    """``weights``: for all samples and for some."""
+
+    common: WeightsPart = WeightsPart()
+    bysample: Mapping[str, WeightsPart] = Field(default_factory=dict)
+
+
+class Systematic(Section):
+    """``systematic``: which uncertainties to follow."""
+
+    JERC: bool | Literal["split"] = False
+    weights: bool = False
+    roccor: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spellings(cls, value: Any) -> Any:
+        return _renamed(value, "isJERC", "JERC")
+
+
+class Configuration(Section):
+    """The whole dictionary: the keys of CoffeaRunner, then those of ours it may also have."""
+
+    dataset: Dataset
+    workflow: Any
+    output: str | None = None
+    only: str | None = None
+    run_options: RunOptions = RunOptions()
+    categories: Any = Field(default_factory=dict)
+    preselections: Any = ()
+    weights: Weights = Weights()
+    systematic: Systematic = Systematic()
+    userconfig: Mapping[str, Any] = Field(default_factory=dict)
+    export_array: bool | str | None = None
+
+    parameters: Any = None
+    skim: Any = ()
+    variables: Any = None
+    columns: Any = None
+    weights_classes: Any = None
+    calibrators: Any = None
+    variations: Any = None
+    workflow_options: Mapping[str, Any] = Field(default_factory=dict)
+    save_skimmed_files: Any = None
+    do_postprocessing: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spellings(cls, value: Any) -> Any:
+        return _renamed(value, "systematics", "systematic")
