@@ -19,7 +19,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class LazyanaError(Exception):
@@ -108,3 +111,26 @@ def type_text(kind: object, longest: int = 80) -> str:
     """
     text = " ".join(re.sub(r"\[parameters=\{.*?\}\]", "", str(kind)).split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def place_of(error: BaseException) -> str | None:
+    """Where in the code of users an error comes from: the innermost line that we led to.
+
+    Parameters
+    ----------
+    error
+        One that was raised.
+
+    Returns
+    -------
+    str or None
+        ``"workflow.py, line 12"`` with the whole path; None where no such code was running.
+    """
+    here = Path(__file__).parent
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    steps = [(Path(step.filename), step) for step in traceback.extract_tb(error.__traceback__)]
+    ours = [number for number, (file, _) in enumerate(steps) if file.is_relative_to(here)]
+    for file, step in reversed(steps[ours[0] :] if ours else steps):
+        if step.filename[:1] != "<" and not any(map(file.is_relative_to, (here, *libraries))):
+            return f"{file}, line {step.lineno}"
+    return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 
 from lazyana import errors
-from lazyana.errors import LazyanaError, did_you_mean, type_text
+from lazyana.errors import LazyanaError, did_you_mean, place_of, type_text
+from lazyana.options import RunOptions
 
 KINDS = {
     "ColumnError": (AttributeError, KeyError),
@@ -91,3 +93,13 @@ def test_types_are_shown_without_parameters_on_one_line() -> None:
     assert type_text(kind) == "## * var * bool"
     assert type_text("{\n    x: int64,\n    y: bool\n}") == "{ x: int64, y: bool }"
     assert type_text("a" * 200) == "a" * 79 + "…"
+
+
+def test_the_place_is_that_of_users_and_not_of_us_or_libraries() -> None:
+    with pytest.raises(LazyanaError) as ours:
+        RunOptions(0)
+    assert place_of(ours.value) is None  # who called us is not where the mistake is
+    with pytest.raises(json.JSONDecodeError) as theirs:
+        json.loads("{")
+    assert str(place_of(theirs.value)).startswith(f"{__file__}, line ")
+    assert place_of(ValueError()) is None

@@ -181,7 +181,7 @@ class Rules:
 
     def _twice(self) -> list[str]:
         """Weights that several entries apply to the same events."""
-        found: dict[str, None] = {}
+        found: dict[tuple[str, ...], str] = {}
         for sample, subsample, category in self._worlds():
             names = self.names_of(sample, subsample)
             places: dict[str, list[str]] = {}
@@ -192,12 +192,15 @@ class Rules:
                 if only in (None, category) and not of_others:
                     places.setdefault(name, []).append(place)
             for name, some in places.items():
-                if len(some) > 1:
-                    found[
+                if len(some) > 1:  # of the same places once, however many categories it is of
+                    where = " and ".join(f"weights.{place}" for place in dict.fromkeys(some))
+                    twice = " twice" if len(set(some)) < len(some) else ""
+                    found.setdefault(
+                        (name, *some),
                         f"Weight {name!r} applies twice to category {category!r} of {names[-1]}: "
-                        f"it is in weights.{' and weights.'.join(some)}. Keep one."
-                    ] = None
-        return list(found)[:10]
+                        f"it is{twice} in {where}. Keep one.",
+                    )
+        return list(found.values())[:10]
 
     def _both_generator_weights(self) -> list[str]:
         for sample, subsample, category in self._worlds():

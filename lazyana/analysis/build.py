@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +28,8 @@ from lazyana.analysis.normalisation import Normalisation
 from lazyana.analysis.schema import SkimSection
 from lazyana.analysis.skims import check_branches
 from lazyana.analysis.view import EventsView
-from lazyana.analysis.weights import apply_weight, apply_weights
-from lazyana.analysis.workflow import Workflow
+from lazyana.analysis.weights import Weight, apply_weight, apply_weights
+from lazyana.analysis.workflow import Extras, Workflow
 from lazyana.data.catalog import Catalog
 from lazyana.errors import InputError
 from lazyana.frame.booking import Output
@@ -145,12 +145,12 @@ class Recording:
         outputs |= {"cutflow": {}, "variables": {}, "columns": {}, "counts": {}}
         if self.n_minus_one:
             outputs["n_minus_one"] = self._n_minus_one(frame, metadata, context)
-        for target, name in self._targets(context):
-            frame = self._split(workflow.events.frame, context, name)
+        for target, name in self._targets(workflow, context):
+            once, selected = self._once(workflow, context)
             parts = self.analysis.rules.parts(context.sample, name)
             for number, part in enumerate(parts):
-                filling = Filling(self.analysis, workflow, context, target, name, part, groups)
-                filling.fill(outputs, frame, str(number))
+                filling = Filling(self.analysis, once, context, target, name, part, groups)
+                filling.fill(outputs, selected, str(number))
                 self.variables.update(filling.variables)
                 for category in part.categories:
                     self.columns[target, category] = filling.columns(category)
@@ -172,18 +172,24 @@ class Recording:
             strict=False,
         )
 
-    def _targets(self, context: Context) -> list[tuple[str, str | None]]:
-        """What results of the sample are called, and the subsample that each is of."""
-        rules = self.analysis.rules
-        subsamples = rules.subsamples.get(context.sample) or (None,)
-        return [(rules.names_of(context.sample, name)[-1], name) for name in subsamples]
+    def _targets(self, workflow: Workflow, context: Context) -> Iterator[tuple[str, str | None]]:
+        """What results of the sample are called, and the subsample that each is of.
 
-    def _split(self, frame: Events, context: Context, subsample: str | None) -> Events:
-        """The events of a subsample."""
-        if subsample is None:
-            return frame
-        selection = self.analysis.subsamples[context.sample]
-        return frame.filter(**{subsample: selection.mask(subsample, EventsView(frame), context)})
+        Meanwhile its events are those of the workflow, for its hooks.
+        """
+        rules, whole = self.analysis.rules, workflow.events.frame
+        for name in rules.subsamples.get(context.sample) or (None,):
+            if name is not None:
+                selection = self.analysis.subsamples[context.sample]
+                mask = selection.mask(name, EventsView(whole), context)
+                workflow.events.replace(whole.filter(**{name: mask}))
+            yield rules.names_of(context.sample, name)[-1], name
+            workflow.events.replace(whole)
+
+    def _once(self, workflow: Workflow, context: Context) -> tuple[Once, Events]:
+        """What the parts share, and the events, with what the hooks put in."""
+        extras, frame = workflow.extras(), workflow.events.frame
+        return Once(extras, Masks(EventsView(frame), context)), frame
 
     def _n_minus_one(
         self, frame: Events, metadata: Mapping[str, Any], context: Context
@@ -201,11 +207,11 @@ class Recording:
         self._skim(workflow, context, loosely.note)
         groups = self._select(workflow, context, loosely.keep)
         found: dict[str, Any] = {}
-        for target, name in self._targets(context):
+        for target, name in self._targets(workflow, context):
             part = common_part(self.analysis.rules, context.sample, name)
-            filling = Filling(self.analysis, workflow, context, target, name, part, groups)
-            loose = filling.weighed(self._split(workflow.events.frame, context, name))
-            found[target] = {SELECTION: loose.cutflow()}
+            once, selected = self._once(workflow, context)
+            filling = Filling(self.analysis, once, context, target, name, part, groups)
+            found[target] = {SELECTION: filling.weighed(selected).cutflow()}
         return found
 
     def _skim(self, workflow: Workflow, context: Context, keep: Keep | None = None) -> None:
@@ -243,13 +249,32 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Once:
+    """What is asked and computed once for the events of a sample or subsample, for all parts.
+
+    Attributes
+    ----------
+    extras
+        What the workflow adds.
+    masks
+        The masks of the cuts of the categories.
+    weights
+        The weights by name, as they are needed.
+    """
+
+    extras: Extras
+    masks: Masks
+    weights: dict[str, Weight] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Filling:
     """What is filled with the events of a sample or subsample, in the categories of one part.
 
     Attributes
     ----------
-    analysis, workflow, context
-        The configuration, what computes and what the files are.
+    analysis, once, context
+        The configuration, what the parts share and what the files are.
     target
         What the results are called.
     subsample
@@ -261,7 +286,7 @@ class Filling:
     """
 
     analysis: Analysis
-    workflow: Workflow
+    once: Once
     context: Context
     target: str
     subsample: str | None
@@ -282,18 +307,23 @@ class Filling:
         """
         weighed = self.weighed(frame)
         frame, objects = self._with_categories(weighed)
-        kept = (*self.part.varied, *self._shapes())
+        extras = self.once.extras
+        kept = (*self.part.varied, *self._shapes(), *(one.name for one in extras.weights))
         outputs["cutflow"].setdefault(self.target, {})[number] = frame.cutflow()
+        # Labels of those that no sample varies are not known.
+        shapes = {name for _, _, name in self.analysis.rules.variations.shape.entries()}
+        groups = {name: labels for name, labels in self.groups.items() if name in shapes}
         for name, variable in self.variables.items():
             booked = variable.book(
                 frame,
                 name=name,
                 sample=self.target,
                 variations=kept or False,
-                groups=self.groups,
+                groups=groups,
                 known=(*self.analysis.categories.names, *self._all_variations()),
                 object_masks=objects,
-                custom_axes=tuple(self.workflow.define_custom_axes_extra()),
+                custom_axes=extras.axes,
+                custom=extras.fields,
             )
             if booked is not None:
                 outputs["variables"].setdefault(name, {}).setdefault(self.target, {})[number] = (
@@ -301,13 +331,13 @@ class Filling:
                 )
         if "n_minus_one" in outputs:
             categories = self.analysis.categories
-            booked = by_category(weighed, categories, self.part.categories, self.context)
+            booked = by_category(weighed, categories, self.part.categories, self.once.masks)
             if booked is not None:
                 outputs["n_minus_one"].setdefault(self.target, {})[number] = booked
         for category in self.part.categories:
             self._add_columns(outputs, frame, category, kept, objects)
         if number == "0":  # weighed as the first categories are
-            for name, column in self.workflow.count_events_extra(NOMINAL).items():
+            for name, column in extras.counts.items():
                 outputs["counts"].setdefault(name, {})[self.target] = frame.sum(column)
 
     def weighed(self, frame: Events) -> Events:
@@ -319,16 +349,16 @@ class Filling:
             self.analysis.parameters,
             frame.metadata,
             varied=self.part.varied,
+            computed=self.once.weights,
         )
-        for data in self.workflow.compute_weights_extra(NOMINAL):
+        for data in self.once.extras.weights:
             frame = apply_weight(frame, data, varied=frame.is_mc)
         return frame
 
     def _with_categories(self, frame: Events) -> tuple[Events, dict[str, ObjectMask]]:
         """The events with their categories, and the masks of those that select objects."""
-        selection = self.analysis.categories
-        view = EventsView(frame)
-        recorded = Masks(view, self.context)
+        selection, recorded = self.analysis.categories, self.once.masks
+        view = recorded.events
         if not selection.is_multidim and len(self.part.categories) == len(selection.names):
             return frame.categories(selection.for_frame(view, self.context, recorded)), {}
         masks: dict[str, Any] = {}
@@ -353,12 +383,12 @@ class Filling:
     @cached_property
     def variables(self) -> dict[str, HistConf]:
         """The histograms of the configuration and of the workflow."""
-        extra = self.workflow.define_histograms_extra()
+        extra = self.once.extras.variables
         twice = sorted(set(extra) & set(self.analysis.variables))
         if twice:
             msg = (
                 f"Histogram {twice[0]!r} is in the configuration and in define_histograms_extra of "
-                f"{type(self.workflow).__name__}: give one of them another name."
+                f"{self.analysis.workflow.__name__}: give one of them another name."
             )
             raise InputError(msg)
         return {**self.analysis.variables, **extra}
@@ -367,7 +397,7 @@ class Filling:
         """The columns of a category, those of the workflow included."""
         return (
             *self.analysis.rules.columns_of(self.context.sample, self.subsample, category),
-            *self.workflow.define_column_accumulators_extra(),
+            *self.once.extras.columns,
         )
 
     def _add_columns(

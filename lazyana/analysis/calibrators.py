@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from omegaconf import OmegaConf
 
 from lazyana.analysis.classes import by_name
+from lazyana.analysis.masks import within
 from lazyana.analysis.view import EventsView
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.events import Events
@@ -166,7 +167,8 @@ def apply_calibrators(
         varied = context.is_mc and wanted != frozenset()
         calibrator = one(context.params, metadata, do_variations=varied)
         view = EventsView(frame)
-        calibrator.initialize(view)
+        with within(f"Calibrator {name!r}"):
+            calibrator.initialize(view)
         shifts = _wanted(calibrator, wanted) if varied else {}
         frame = _calibrated(view.frame, calibrator, originals, applied, shifts)
         labels[name] = tuple(label for shift in shifts.values() for label in shift.values())
@@ -204,7 +206,8 @@ def _calibrated(
     events = EventsView(frame)
 
     def columns(variation: str) -> Columns:
-        found = calibrator.calibrate(events, originals, variation, applied)
+        with within(f"Calibrator {calibrator.name!r}"):
+            found = calibrator.calibrate(events, originals, variation, applied)
         return _declared(calibrator, variation, found)
 
     after = _put(frame, columns(NOMINAL))

@@ -20,7 +20,7 @@ from lazyana.analysis.histograms import HistConf
 from lazyana.analysis.jets_calibration import default_calibrators_sequence
 from lazyana.analysis.schema import Sections, SkimMode, SkimSection
 from lazyana.analysis.weights import WeightWrapper
-from lazyana.analysis.workflow import Workflow
+from lazyana.analysis.workflow import Workflow, check_hooks
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.sinks.skimfile import codec
 
@@ -74,7 +74,8 @@ class Analysis:
         ``"presel_any_variation"``, events that pass the preselections, too, nominally or in a shape
         variation that is kept; it may be called ``skim_mode`` in `workflow_options` as well.
     do_postprocessing
-        Whether simulation is divided by its sum of generator weights; default: True.
+        Whether simulation is divided by its sum of generator weights; default: True, unless
+        ``donotscale_sumgenweights`` is among the `workflow_options`.
     run_options, output
         Options of `lazyana.analysis.run.run` and its folder, where those are not given.
 
@@ -92,7 +93,8 @@ class Analysis:
         self.workflow_options: Mapping[str, Any] = dict(given.workflow_options)
         self.parameters: DictConfig = _parameters(given.parameters)
         self.save_skimmed_files = _skims(given)
-        self.do_postprocessing = given.do_postprocessing
+        unscaled = self.workflow_options.get("donotscale_sumgenweights", False)
+        self.do_postprocessing = given.do_postprocessing and not unscaled
         self.run_options: Mapping[str, Any] = given.run_options.model_dump(exclude_none=True)
         self.output = given.output
         chosen = Filter(**given.datasets.filter.model_dump())
@@ -247,6 +249,7 @@ def _skims(given: Sections) -> SkimSection | None:
 
 def _workflow(given: Any) -> type[Workflow]:
     if isinstance(given, type) and issubclass(given, Workflow):
+        check_hooks(given)
         return given
     shown = given.__name__ if isinstance(given, type) else repr(given)
     msg = f"The workflow is {shown}: give a subclass of lazyana.analysis.workflow.Workflow."

@@ -204,7 +204,8 @@ class HistConf:
             Those of the frame's variations (labels, or names of weights and systematics) that may
             be filled; False: none.
         groups
-            Labels that other names of variations stand for, such as those of a calibrator.
+            Labels that other names of variations stand for, such as those of a calibrator; where
+            one has none in this frame, names of variations are not checked.
         known
             Names of categories and variations that other frames of the analysis have: the
             histogram may name them.
@@ -288,12 +289,14 @@ class HistConf:
         for group, labels in groups.items():
             here = tuple(label for label in labels if label in frame.variations)
             sets[group] = (*sets.get(group, ()), *here)
-        if frame.variations:
-            # Data has no variations; that must not need another histogram than simulation.
+        if frame.variations and all(map(tuple, groups.values())):
+            # Data has no variations, other samples not all: that needs no other histogram.
             there = (*sets, NOMINAL, *(label for labels in groups.values() for label in labels))
-            elsewhere = (*sorted(known), *self._labels_of_others(known))
+            others = sorted(known - set(frame._state.categories.names))
+            elsewhere = (*others, *self._labels_of_others(known))
+            choices = tuple(dict.fromkeys((*there, *elsewhere)))
             for option in _VARIATION_FILTERS:
-                self._check_known(option, "variation", option, (*there, *elsewhere))
+                self._check_known(option, "variation", option, choices)
 
         def expand(names: Iterable[str]) -> set[str]:
             return {label for name in names for label in sets.get(name, ())}

@@ -15,7 +15,8 @@ import cloudpickle
 
 from lazyana.analysis.coffearunner.schema import is_coffearunner
 from lazyana.analysis.config import Analysis
-from lazyana.errors import FileError, InputTypeError, did_you_mean
+from lazyana.analysis.mistakes import told
+from lazyana.errors import FileError, InputError, InputTypeError, LazyanaError, did_you_mean
 
 NAME = "cfg"
 """What a configuration is called in its file."""
@@ -43,7 +44,8 @@ def load_config(path: str | Path) -> Analysis:
     InputTypeError
         A file without ``cfg``, or with one that is neither.
     InputError
-        Something of CoffeaRunner that does not exist or cannot be translated.
+        A file that cannot be executed; something of CoffeaRunner that does not exist or cannot be
+        translated.
     """
     file = Path(path).expanduser().absolute()
     if not file.is_file():
@@ -71,8 +73,8 @@ def load_config(path: str | Path) -> Analysis:
         return found
     if isinstance(found, Mapping) and is_coffearunner(found):
         return _translated(found, file)
-    what = f"{NAME} is a {type(found).__name__}" if hasattr(module, NAME) else f"has no {NAME}"
-    msg = f"The configuration {file} {what}: write {NAME} = Configurator(...) in it."
+    what = f"its {NAME} is of type {type(found).__name__}" if found is not None else f"no {NAME}"
+    msg = f"There is no configuration in {file}, {what}: write {NAME} = Configurator(...) in it."
     raise InputTypeError(msg)
 
 
@@ -93,7 +95,13 @@ def _executed(file: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except LazyanaError:
+        raise
+    except Exception as error:
+        msg = f"The configuration {file} cannot be executed: {told(error)}"
+        raise InputError(msg) from error
     return module
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
-import lazyana
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Cut
-from lazyana.errors import LazyanaError
+from lazyana.errors import LazyanaError, place_of
 
 Sections: TypeAlias = dict[str, Any]
 Attempt: TypeAlias = Callable[[Sections], object]
@@ -76,30 +74,20 @@ def mistakes(sections: Sections, attempt: Attempt) -> tuple[list[Mistake], Secti
 
 def sections_of(error: BaseException) -> Sections | None:
     """The sections of the configuration that an error is about; None where there was none yet."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
+    for frame, _ in traceback.walk_tb((error.__cause__ or error).__traceback__):
         if frame.f_code is Analysis.__init__.__code__:
             return dict(frame.f_locals["sections"])
     return None
 
 
 def told(error: BaseException) -> str:
-    """What an error says; of errors that are not ours also where they come from."""
+    """What an error says, and where in the code of users it comes from."""
     # Libraries add notes of many lines, about what they were doing.
     notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
-    if isinstance(error, LazyanaError):
-        return "\n".join([str(error), *notes])
     first = str(error).strip().partition("\n")[0]
-    said = f"{type(error).__name__}: {first}"
-    ours = Path(lazyana.__file__).parent
-    steps = [
-        step
-        for step in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in step.filename
-        and step.filename[:1] != "<"
-        and not Path(step.filename).is_relative_to(ours)
-    ]
-    where = [f"{steps[-1].filename}, line {steps[-1].lineno}"] if steps else []
-    return "\n".join([said, *where, *notes])
+    said = str(error) if isinstance(error, LazyanaError) else f"{type(error).__name__}: {first}"
+    place = place_of(error)
+    return "\n".join([said, *([place] if place else []), *notes])
 
 
 def _listed(found: Mapping[str, str]) -> list[Mistake]:

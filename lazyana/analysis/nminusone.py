@@ -10,7 +10,6 @@ from lazyana.analysis.applied import Part, Rules
 from lazyana.analysis.categories import Selection
 from lazyana.analysis.cuts import Context, Cut, Masks, passthrough
 from lazyana.analysis.masks import EVENTS
-from lazyana.analysis.view import EventsView
 from lazyana.analysis.workflow import Workflow
 from lazyana.frame.events import Events
 from lazyana.frame.nminusone import all_but_one, left_out
@@ -89,7 +88,7 @@ def common_part(rules: Rules, sample: str, subsample: str | None) -> Part:
     )
 
 
-def by_category(frame: Events, selection: Selection, names: Iterable[str], context: Context) -> Any:
+def by_category(frame: Events, selection: Selection, names: Iterable[str], recorded: Masks) -> Any:
     """The N-1 tables of those categories that are several cuts on events; None without any.
 
     Parameters
@@ -100,8 +99,8 @@ def by_category(frame: Events, selection: Selection, names: Iterable[str], conte
         The categories.
     names
         Which of them.
-    context
-        What the events are.
+    recorded
+        Records their masks.
 
     Returns
     -------
@@ -109,7 +108,6 @@ def by_category(frame: Events, selection: Selection, names: Iterable[str], conte
         A cutflow whose categories are called ``<category>: all cuts`` and
         ``<category>: without <cut>``.
     """
-    recorded = Masks(EventsView(frame), context)
     found: dict[str, Any] = {}
     for category in names:
         cuts = {cut.content_id: cut for cut in selection.cuts(category)}

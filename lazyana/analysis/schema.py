@@ -212,6 +212,8 @@ def _said(top: type[Section], error: Any) -> str:
     if error["type"] == "missing":
         return f"{path} is missing."
     given = error.get("input")
+    if error["type"] == "tuple_type":
+        return f"{path} is {given!r} ({type(given).__name__}): give a list, [...]."
     return f"{path} is {given!r} ({type(given).__name__}): {error['msg'].lower()}."
 
 

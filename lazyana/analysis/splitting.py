@@ -78,7 +78,9 @@ def split_output(
         msg = f"Outputs are not split by {by!r}.{did_you_mean(by, BY)} Choose: {', '.join(BY)}."
         raise InputError(msg)
     if source.suffix != COFFEA:
-        msg = f"{source} is no {COFFEA} file; of others one output is read at a time, lazyana.load."
+        beside = source.with_suffix(COFFEA)
+        instead = f"{beside}, which is beside it" if beside.exists() else "one"
+        msg = f"{source} is no {COFFEA} file: give {instead}. A .lazyana file needs no splitting."
         raise InputError(msg)
     output = load_accumulators(source)
     parts = dict(_parts(output, by))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 import numpy as np
 from omegaconf import OmegaConf
 
+from lazyana.analysis.masks import within
 from lazyana.analysis.view import EventsView
 from lazyana.errors import InputError, InputTypeError, did_you_mean
 from lazyana.frame.events import Events
@@ -231,7 +232,8 @@ def compute_weight(weight: WeightWrapper, events: Any, size: Any = ()) -> Weight
     InputTypeError, InputError
         No `WeightData`, that of another weight, or variations other than those declared.
     """
-    data = weight.compute(events, size, NOMINAL)
+    with within(f"Weight {weight.name!r}"):
+        data = weight.compute(events, size, NOMINAL)
     what = f"compute of weight {weight.name!r}"
     if not isinstance(data, Weight):
         msg = (
@@ -278,6 +280,7 @@ def apply_weights(
     metadata: Mapping[str, Any],
     *,
     varied: Container[str] = (),
+    computed: dict[str, Weight] | None = None,
 ) -> Events:
     """Multiply the weight of events by several weights, one after the other.
 
@@ -293,12 +296,15 @@ def apply_weights(
         What the weights are made with.
     varied
         Names of those whose variations are kept. Data have no variations.
+    computed
+        Weights of the same events that were computed already; those that are now are put in.
 
     Raises
     ------
     InputError
         A name that is not known.
     """
+    computed = {} if computed is None else computed
     for name in names:
         if name not in known:
             hint, there = did_you_mean(name, known), ", ".join(known)
@@ -306,8 +312,9 @@ def apply_weights(
             raise InputError(msg)
         if known[name].isMC_only and not events.is_mc:
             continue
-        data = compute_weight(known[name](params, metadata), EventsView(events))
-        events = apply_weight(events, data, varied=events.is_mc and name in varied)
+        if name not in computed:
+            computed[name] = compute_weight(known[name](params, metadata), EventsView(events))
+        events = apply_weight(events, computed[name], varied=events.is_mc and name in varied)
     return events
 
 

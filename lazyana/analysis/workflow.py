@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from lazyana.analysis.view import EventsView
 from lazyana.errors import InputError
+from lazyana.sinks.base import NOMINAL
 
 if TYPE_CHECKING:
     from lazyana.analysis.config import Analysis
     from lazyana.frame.events import Events
+
+
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What a workflow adds to a configuration, for the events of a sample or subsample.
+
+    Attributes
+    ----------
+    axes
+        Axes of every histogram.
+    variables
+        Histograms by name.
+    columns
+        Columns of every category.
+    weights
+        Weights of all events.
+    counts
+        Columns to sum by name; None sums the weight.
+    fields
+        Columns of axes with ``coll="custom"``, by field.
+    """
+
+    axes: tuple[Any, ...]
+    variables: Mapping[str, Any]
+    columns: tuple[Any, ...]
+    weights: tuple[Any, ...]
+    counts: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
 class Workflow:
@@ -26,8 +57,9 @@ class Workflow:
     3. `apply_object_preselection`, `count_objects`, `define_common_variables_before_presel`,
        `process_extra_before_presel`, the preselections
     4. `define_common_variables_after_presel`, `process_extra_after_presel`
-    5. categories, weights (`compute_weights_extra`), histograms (`define_histograms_extra`),
-       columns (`define_column_accumulators_extra`) and counts (`count_events_extra`)
+    5. categories, weights (`compute_weights_extra`), histograms (`define_custom_axes_extra`,
+       `define_histograms_extra`), columns (`define_column_accumulators_extra`) and counts
+       (`count_events_extra`); where a sample is split, once for each subsample, with its events
 
     Parameters
     ----------
@@ -40,6 +72,10 @@ class Workflow:
         The lazy events. Columns are put in by assignment: ``self.events["MuonGood"] = muons``.
     params, workflow_options
         Parameters and options of the analysis.
+    custom_axes
+        Axes that every histogram has besides its own.
+    custom_histogram_fields
+        Columns of axes with ``coll="custom"``, by field.
     """
 
     def __init__(self, cfg: Analysis) -> None:
@@ -47,6 +83,8 @@ class Workflow:
         self.params = cfg.parameters
         self.workflow_options = cfg.workflow_options
         self.events: Any = None
+        self.custom_axes: list[Any] = []
+        self.custom_histogram_fields: dict[str, Any] = {}
         self._metadata: Mapping[str, Any] = {}
 
     def begin(self, frame: Events, metadata: Mapping[str, Any]) -> None:
@@ -62,6 +100,21 @@ class Workflow:
         self.events = EventsView(frame)
         self._metadata = metadata
         self.load_metadata_extra()
+
+    def extras(self) -> Extras:
+        """What it adds to the configuration, for the events it has now."""
+        before = list(self.custom_axes)
+        added = self.define_custom_axes_extra()
+        axes = (*self.custom_axes, *(added or ()))
+        self.custom_axes = before  # those of other subsamples are added anew
+        return Extras(
+            axes,
+            self.define_histograms_extra() or {},
+            tuple(self.define_column_accumulators_extra() or ()),
+            tuple(self.compute_weights_extra(NOMINAL) or ()),
+            self.count_events_extra(NOMINAL) or {},
+            self.custom_histogram_fields,
+        )
 
     # -- what the files are ------------------------------------------------------------------
 
@@ -136,7 +189,7 @@ class Workflow:
         """Work on the events that pass the preselections, e.g. evaluate models."""
 
     def define_custom_axes_extra(self) -> Iterable[Any]:
-        """Axes that every histogram has besides its own."""
+        """Axes that every histogram has besides its own: returned, or put into `custom_axes`."""
         return ()
 
     def define_histograms_extra(self) -> Mapping[str, Any]:
@@ -159,3 +212,52 @@ class Workflow:
 
 
 BaseProcessorABC = Workflow
+
+HOOKS = tuple(
+    name for name, one in vars(Workflow).items() if callable(one) and not name.startswith("_")
+)
+ELSEWHERE = {
+    "skim_events": "put the condition into skim",
+    "apply_preselections": "put the condition into preselections",
+    "define_categories": "put the condition into categories",
+    "define_weights": "name the weights in weights, or return WeightData in compute_weights_extra",
+    "compute_weights": "name the weights in weights, or return WeightData in compute_weights_extra",
+    "define_histograms": "put them into variables, or return them in define_histograms_extra",
+    "fill_histograms": "put them into variables, or return them in define_histograms_extra",
+    "fill_histograms_extra": "return HistConf by name in define_histograms_extra",
+    "define_column_accumulators": "put them into columns",
+    "fill_column_accumulators": "put them into columns",
+    "fill_column_accumulators_extra": "return ColOut in define_column_accumulators_extra",
+    "count_events": "return columns to sum by name in count_events_extra",
+    "load_metadata": "write load_metadata_extra",
+    "initialize_calibrators": "list the classes in calibrators",
+    "process": "write the hooks, which it would call",
+    "postprocess": "work on the output, which lazyana.analysis.run.run returns",
+}
+"""Methods of other frameworks that nothing calls here, and what takes their place."""
+
+
+def check_hooks(workflow: type[Workflow]) -> None:
+    """Refuse methods that look like hooks and would never be called.
+
+    Raises
+    ------
+    InputError
+        Naming the method and what to write instead.
+    """
+    own = [
+        (name, base)
+        for base in workflow.__mro__
+        if issubclass(base, Workflow) and base is not Workflow
+        for name, one in vars(base).items()
+        if callable(one) and name not in HOOKS
+    ]
+    for name, base in own:
+        what = f"Workflow {workflow.__name__} has a method {name}, which nothing calls"
+        if name in ELSEWHERE:
+            msg = f"{what}: {ELSEWHERE[name]}."
+            raise InputError(msg)
+        for hook in get_close_matches(name, HOOKS, cutoff=0.93):
+            if hook not in vars(base):
+                msg = f"{what}. Did you mean {hook!r}? Otherwise give it a less similar name."
+                raise InputError(msg)

@@ -14,7 +14,7 @@ from lazyana.cli.outputs import merge_columns, merge_outputs, split_output
 from lazyana.cli.peek import peek
 from lazyana.cli.show import show
 from lazyana.cli.skims import hadd_skimmed_files
-from lazyana.errors import LazyanaError
+from lazyana.errors import LazyanaError, place_of
 
 
 def main() -> None:
@@ -28,7 +28,10 @@ def main() -> None:
         click.echo("\nStopped.", err=True)
         sys.exit(130)
     except LazyanaError as error:
-        click.echo("\n".join([f"Error: {error}", *getattr(error, "__notes__", ())]), err=True)
+        place = place_of(error)
+        where = [f"  {place}"] if place else []
+        lines = [f"Error: {error}", *where, *getattr(error, "__notes__", ())]
+        click.echo("\n".join(lines), err=True)
         sys.exit(1)
 
 

@@ -45,7 +45,13 @@ def hadd_skimmed_files(
     check: bool,
     progress: bool | None,
 ) -> None:
-    """Merge the many small files of skims into few; one that was interrupted goes on."""
+    """Merge the many small files of skims into few; one that was interrupted goes on.
+
+    \b
+    lazyana hadd-skimmed-files -fl output/output_all.coffea -e 400000 --dry
+    lazyana hadd-skimmed-files -fl output/output_all.coffea -e 400000
+    lazyana hadd-skimmed-files -fl output/output_all.coffea -e 400000 --check
+    """  # noqa: D301  (click reads the mark)
     from lazyana.analysis.skims import merging
 
     plan = merging(

@@ -253,7 +253,10 @@ def _refuse(target: Path, overwrite: bool) -> None:
         msg = f"{target} is a directory; give the name of a file."
         raise FileError(msg)
     if target.exists() and not overwrite:
-        msg = f"{target} exists already. Save with overwrite=True or under another name."
+        msg = (
+            f"{target} exists already: save under another name, or replace it (overwrite=True, "
+            "--overwrite)."
+        )
         raise OutputExistsError(msg)
 
 

@@ -117,3 +117,10 @@ def test_table_tells_what_applies() -> None:
 def test_contradictions(given: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         rules(**given).check()
+
+
+def test_a_weight_that_is_listed_twice_is_told_once() -> None:
+    with pytest.raises(InputError) as told:
+        rules(weights=common("pileup", "pileup")).check()
+    assert str(told.value).count("applies twice") == 1
+    assert "it is twice in weights.common.inclusive. Keep one." in str(told.value)

@@ -12,10 +12,12 @@ import pytest
 import lazyana as la
 from lazyana.analysis.build import recorded, shared_metadata
 from lazyana.analysis.columns import ColOut
+from lazyana.analysis.common_weights import common_weights
 from lazyana.analysis.config import Analysis
+from lazyana.analysis.cuts import Cut
 from lazyana.analysis.histograms import Axis, HistConf
 from lazyana.analysis.run import catalog_of
-from lazyana.analysis.weights import WeightData
+from lazyana.analysis.weights import WeightData, WeightLambda
 from lazyana.errors import ColumnError, InputError
 
 Make = Callable[..., Analysis]
@@ -253,6 +255,38 @@ def test_hooks_of_the_workflow(zmumu: Make, computed: Any) -> None:
     assert ak.all(table[DY].events_ht > 30)
 
 
+def test_hooks_see_the_events_of_a_subsample(
+    zmumu: Make, configuration: Callable[..., dict[str, Any]]
+) -> None:
+    base: Any = zmumu().workflow
+
+    class Extra(base):  # type: ignore[misc]
+        def compute_weights_extra(self, variation: str) -> Any:
+            return [WeightData("jets", 1.0 + self.events.nJetGood)] if self._isMC else []
+
+        def count_events_extra(self, variation: str) -> Any:
+            return {"jets": self.events.nJetGood}
+
+    given = configuration(workflow=Extra)
+    cuts = {"many": "nJetGood > 0", "few": "nJetGood == 0"}
+    given["datasets"]["subsamples"] = {"DYJetsToLL": cuts}
+    one = Analysis(**given)
+    made = recorded(one, catalog_of(one), n_minus_one=True)
+    result = la.compute(made.outputs, executor="sync", progress=False)
+    counts = result["counts"]["jets"]
+    assert counts["DYJetsToLL__few"][DY]["nominal"] == 0
+    assert counts["DYJetsToLL__many"][DY]["nominal"] > 0
+    # without jets the weight is 1, as in an analysis without it
+    plain = Analysis(**{**given, "workflow": base})
+    known = la.compute(recorded(plain, catalog_of(plain)).outputs, executor="sync", progress=False)
+    few, many = (
+        [r["cutflow"][f"DYJetsToLL__{name}"]["0"].yield_("baseline", DY) for r in (known, result)]
+        for name in ("few", "many")
+    )
+    assert few[0] == few[1]
+    assert many[1] >= 1.9 * many[0]
+
+
 def test_same_histogram_twice(zmumu: Make) -> None:
     base: Any = zmumu().workflow
 
@@ -292,3 +326,65 @@ def test_mistakes_are_found_before_anything_runs(zmumu: Make, changes: Any, said
 
 def test_shared_metadata(dy_frame: la.Events) -> None:
     assert shared_metadata(dy_frame)["sample"] == "DYJetsToLL"
+
+
+def test_hooks_are_asked_once_whatever_the_parts(
+    configuration: Callable[..., dict[str, Any]], zmumu: Make
+) -> None:
+    base: Any = zmumu().workflow
+    asked: list[str] = []
+
+    class Extra(base):  # type: ignore[misc]
+        def process_extra_after_presel(self, variation: str) -> None:
+            self.custom_histogram_fields["half"] = self.events.ll.mass / 2
+
+        def define_custom_axes_extra(self) -> Any:
+            asked.append(f"axes {self._sample}")
+            years = Axis("year", coll="metadata", name="year", type="strcat", bins=["2018"])
+            self.custom_axes.append(years)
+
+        def define_histograms_extra(self) -> Any:
+            asked.append(f"histograms {self._sample}")
+            return {"half": HistConf([Axis("half", bins=4, start=25, stop=75, coll="custom")])}
+
+        def define_column_accumulators_extra(self) -> Any:
+            asked.append(f"columns {self._sample}")
+            return []
+
+        def compute_weights_extra(self, variation: str) -> Any:
+            asked.append(f"weights {self._sample}")
+            return [WeightData("own", 1.0, 2.0, 0.5)] if self._isMC else []
+
+    def weight(*given: Any) -> Any:
+        asked.append("weight")
+        return 1.0
+
+    def cut(events: Any, params: Any) -> Any:
+        asked.append(f"cut {events.metadata['sample']}")
+        return events.nJetGood >= 0
+
+    either = Cut("either", {}, cut)
+    given = configuration(workflow=Extra)
+    given["weights_classes"] = [*common_weights, WeightLambda.wrap_func("plain", weight)]
+    given["categories"] = {"one": [either], "two": [either, "nJetGood > 0"]}
+    applied = {"inclusive": ["genWeight", "plain"], "bycategory": {"two": ["lumi"]}}
+    given |= {"weights": {"common": applied}, "variations": {}, "columns": {}}
+    one = Analysis(**given)
+    assert len(one.rules.parts("DYJetsToLL")) == 2
+    result = la.compute(recorded(one, catalog_of(one)).outputs, executor="sync", progress=False)
+    hooks = [
+        f"{what} {sample}"
+        for what in ("axes", "histograms", "columns", "weights", "cut")
+        for sample in ("DYJetsToLL", "DATA_SingleMuon")
+    ]
+    assert sorted(asked) == sorted([*hooks, "weight"])
+
+    half, mll = (result["variables"][name]["DYJetsToLL"]["0"] for name in ("half", "mll"))
+    assert [axis.name for axis in half.axes][-2:] == ["year", "custom.half"]
+    assert list(half.axes["variation"]) == ["nominal", "ownDown", "ownUp"]
+    where = {"dataset": DY, "category": "one", "year": "2018"}
+    whole, nominal, up = (
+        one[{**where, "variation": label}].sum(flow=True).value
+        for one, label in ((mll, "nominal"), (half, "nominal"), (half, "ownUp"))
+    )
+    assert (nominal, up) == pytest.approx((whole, 2 * whole))

@@ -15,7 +15,7 @@ from lazyana.analysis.calibrators import (
     apply_calibrators,
 )
 from lazyana.analysis.cuts import Context
-from lazyana.errors import InputError, InputTypeError
+from lazyana.errors import ColumnError, InputError, InputTypeError
 
 MC = Context({}, "2018", "DYJetsToLL", True)
 DATA = Context({}, "2018", "SingleMuon", False)
@@ -172,6 +172,16 @@ def changed(**members: Any) -> type[Calibrator]:
             changed(calibrated_collections=("Muon.eta", "Jet")),
             InputError,
             r"'scale' \(nominal\) changes 'Muon\.pt'.*Muon\.eta, Jet",
+        ),
+        (
+            changed(calibrate=lambda _, events, *rest: {"Muon.pt": events.Muon.ptt}),
+            ColumnError,
+            r"Calibrator 'scale': .*'ptt'.*'pt'",
+        ),
+        (
+            changed(initialize=lambda _, events: events.Muons),
+            ColumnError,
+            r"Calibrator 'scale': .*'Muons'.*'Muon'",
         ),
         (changed(calibrate=lambda *_: None), InputTypeError, r"returned a NoneType"),
         (changed(factors={"nominal": 1.0, "shifted": 2.0}), InputError, r"'shifted'.*shiftedUp"),

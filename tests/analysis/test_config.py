@@ -115,3 +115,15 @@ def test_which_events_skims_have(zmumu: Make) -> None:
         zmumu(save_skimmed_files={"path": "x", "mode": "presel"})
     with pytest.raises(InputError, match="No compression 'ZSTDD'"):
         zmumu(save_skimmed_files={"path": "x", "compression": "ZSTDD"})
+
+
+def test_option_of_the_workflow_leaves_out_the_division(zmumu: Make) -> None:
+    assert zmumu().do_postprocessing
+    assert not zmumu(workflow_options={"donotscale_sumgenweights": True}).do_postprocessing
+    assert zmumu(workflow_options={"donotscale_sumgenweights": False}).do_postprocessing
+
+
+def test_methods_that_would_never_be_called(zmumu: Make) -> None:
+    base = zmumu().workflow
+    with pytest.raises(InputError, match="has a method apply_preselections, which nothing calls"):
+        zmumu(workflow=type("Wrong", (base,), {"apply_preselections": lambda self: None}))

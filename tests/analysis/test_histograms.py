@@ -295,6 +295,8 @@ def test_frame_without_categories(toy_files: dict[str, Any], run: Callable[..., 
         ({"only_variations": ["nominal", "genUp"]}, {}, {"genUp"}),
         ({"only_variations": ["jets"]}, {"groups": {"jets": ["jesUp", "x"]}}, {"jesUp"}),
         ({"only_variations": ["x", "jes"]}, {"groups": {"jets": ["x"]}}, {"jesUp", "jesDown"}),
+        # a calibrator that varies other samples only: its labels are not known here
+        ({"only_variations": ["other", "jes"]}, {"groups": {"jets": []}}, {"jesUp", "jesDown"}),
         ({"only_variations": ["sf_aUp", "gen"]}, {"known": ["sf"]}, {"genUp", "genDown"}),
         ({"exclude_variations": ["jes"]}, {}, {"genUp", "genDown"}),
         ({"exclude_variations": ["jesUp", "gen"]}, {}, {"jesDown"}),

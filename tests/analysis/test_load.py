@@ -7,7 +7,7 @@ import cloudpickle
 import pytest
 
 from lazyana.analysis.load import load_config
-from lazyana.errors import FileError, InputTypeError
+from lazyana.errors import FileError, InputError, InputTypeError
 
 CONFIG = """
 from beside_{name} import Good
@@ -49,10 +49,13 @@ def test_what_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no Python file"):
         load_config(tmp_path / "config.yaml")
     (tmp_path / "empty.py").touch()
-    with pytest.raises(InputTypeError, match="has no cfg"):
+    with pytest.raises(InputTypeError, match="no cfg"):
         load_config(tmp_path / "empty.py")
     (tmp_path / "other.py").write_text("cfg = {}")
-    with pytest.raises(InputTypeError, match="cfg is a dict"):
+    with pytest.raises(InputTypeError, match="its cfg is of type dict"):
         load_config(tmp_path / "other.py")
+    (tmp_path / "unclosed.py").write_text("cfg = (1\n")
+    with pytest.raises(InputError, match=r"unclosed\.py cannot be executed: SyntaxError"):
+        load_config(tmp_path / "unclosed.py")
     with pytest.raises(FileError, match=r"Did you mean 'other\.py'"):
         load_config(tmp_path / "othr.py")

@@ -21,7 +21,7 @@ LEAST: dict[str, Any] = {"workflow": object, "parameters": {}, "datasets": {"jso
         ({"weights": {"bysample": {"DY": {"bycat": {}}}}}, "weights.bysample.DY.*'bycategory'"),
         ({"datasets": {}}, "datasets.jsons is missing"),
         ({"do_postprocessing": "perhaps"}, "do_postprocessing is 'perhaps'"),
-        ({"skim": 5}, "skim is 5"),
+        ({"skim": 5}, "skim is 5.*: give a list"),
     ],
 )
 def test_mistakes_are_named_with_their_place(changes: dict[str, Any], said: str) -> None:

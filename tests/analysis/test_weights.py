@@ -21,7 +21,7 @@ from lazyana.analysis.weights import (
     apply_weights,
     compute_weight,
 )
-from lazyana.errors import InputError, InputTypeError
+from lazyana.errors import ColumnError, InputError, InputTypeError
 
 METADATA = {"year": "2018", "sample": "DYJetsToLL", "isMC": True, "xsec": 6077.22}
 
@@ -227,3 +227,18 @@ def test_unknown_weight_is_named(dy_frame: la.Events) -> None:
     known = {"flat": Varied, "varied": Varied}
     with pytest.raises(InputError, match=r"no weight 'varie'.*Did you mean 'varied'.*flat"):
         apply_weights(dy_frame, ["varie"], known, {}, METADATA)
+
+
+def test_errors_name_the_weight(dy_frame: la.Events) -> None:
+    def missing(params: Any, metadata: Any, events: Any, *rest: Any) -> Any:
+        return events.Muon.ptt
+
+    def foreign(params: Any, *rest: Any) -> Any:
+        return params["nothing"]
+
+    events = EventsView(dy_frame)
+    with pytest.raises(ColumnError, match=r"Weight 'own': .*'ptt'.*'pt'"):
+        compute_weight(WeightLambda.wrap_func("own", missing)({}, METADATA), events)
+    with pytest.raises(KeyError) as caught:
+        compute_weight(WeightLambda.wrap_func("own", foreign)({"a": 1}, METADATA), events)
+    assert any("Weight 'own'" in note for note in caught.value.__notes__)

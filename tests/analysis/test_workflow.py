@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import lazyana as la
-from lazyana.analysis.workflow import BaseProcessorABC, Workflow
+from lazyana.analysis.workflow import BaseProcessorABC, Workflow, check_hooks
 from lazyana.errors import InputError
 
 CFG: Any = SimpleNamespace(parameters={"default_nano_version": {"2018": 9}}, workflow_options={})
@@ -50,3 +50,43 @@ def test_good_objects_have_to_be_said() -> None:
     assert BaseProcessorABC is Workflow
     with pytest.raises(InputError, match="Noting does not say what the good objects are"):
         Noting(CFG).apply_object_preselection("nominal")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("skim_events", "has a method skim_events, which nothing calls: put the condition into"),
+        ("fill_histograms_extra", "return HistConf by name in define_histograms_extra"),
+        ("postprocess", "work on the output"),
+        ("count_object", "Did you mean 'count_objects'"),
+        ("define_common_variable_after_presel", "'define_common_variables_after_presel'"),
+    ],
+)
+def test_methods_that_would_never_be_called(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        check_hooks(type("Wrong", (Noting,), {name: lambda self: None}))
+
+
+def test_helpers_are_no_hooks() -> None:
+    def count(self: Any, variation: str) -> None:
+        del self, variation
+
+    helpers = {"count_objects": count, "count_objects2": count, "_process": count, "good": count}
+    check_hooks(type("Right", (Noting,), helpers))
+
+
+def test_custom_axes_are_returned_or_put_in(dy_frame: la.Events) -> None:
+    class Axes(Workflow):
+        def define_custom_axes_extra(self) -> Any:
+            self.custom_axes.append("era")
+
+    class More(Axes):
+        def define_custom_axes_extra(self) -> Any:
+            super().define_custom_axes_extra()
+            return ["year"]
+
+    for kind, axes in ((Workflow, ()), (Axes, ("era",)), (More, ("era", "year"))):
+        workflow = kind(CFG)
+        workflow.begin(dy_frame, {"sample": "DY", "year": "2018", "isMC": True})
+        # asked for each subsample
+        assert [workflow.extras().axes, workflow.extras().axes] == [axes, axes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,3 +43,28 @@ def test_help_lists_the_commands_and_options(lazyana: Command, tmp_path: Path) -
     done = lazyana("demo", "-h", folder=tmp_path)
     for option in ("--events", "--output", "--executor", "--keep", "--mc", "--data"):
         assert option in done.stdout
+
+
+def test_nothing_large_is_imported_before_a_command_runs() -> None:
+    large = ("awkward", "coffea", "dask", "numba", "numpy", "pandas", "pyarrow", "uproot")
+    code = f"import sys, lazyana.cli.main; print(*sorted(set({large}) & set(sys.modules)))"
+    done = subprocess.run(  # a fresh process: here all of it is imported
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_mistakes_name_the_line_of_the_user(lazyana: Command, tmp_path: Path) -> None:
+    (tmp_path / "hooks.py").write_text("x = 1\n\n\ndef hook():\n    return {}['a']\n")
+    (tmp_path / "config.py").write_text("import hooks\n\ncfg = hooks.hook()\n")
+    done = lazyana("run", "--cfg", "config.py", "-o", "output", folder=tmp_path)
+    assert done.returncode == 1
+    assert "cannot be executed: KeyError: 'a'" in done.stderr
+    assert f"{tmp_path / 'hooks.py'}, line 5" in done.stderr
+    assert "Traceback" not in done.stderr
+    (tmp_path / "config.py").write_text(
+        "from lazyana.analysis.config import Configurator\n\ncfg = Configurator(colums={})\n"
+    )
+    done = lazyana("run", "--cfg", "config.py", "-o", "output", folder=tmp_path)
+    assert "'colums' is no key" in done.stderr
+    assert f"{tmp_path / 'config.py'}, line 3" in done.stderr

@@ -20,3 +20,15 @@ def test_a_saved_result_is_shown(
     assert "histograms/mll" in done.stdout
     assert "opposite_charge" in done.stdout
     assert "python" in done.stdout.lower()
+
+
+def test_outputs_for_coffea_are_told_apart(
+    lazyana: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "output_all.coffea").write_bytes(b"not read")
+    done = lazyana("show", "output_all.coffea", folder=tmp_path)
+    assert done.returncode == 1
+    assert "show the .lazyana file" in done.stderr
+    (tmp_path / "output_all.lazyana").touch()
+    done = lazyana("show", "output_all.coffea", folder=tmp_path)
+    assert "show output_all.lazyana" in done.stderr

@@ -146,9 +146,7 @@ def test_names_of_members_are_safe(tmp_path: Path) -> None:
 
 def test_an_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
     path = write(tmp_path / "a.lazyana", [1.0])
-    with pytest.raises(
-        OutputExistsError, match=r"a.lazyana exists already. Save with overwrite=True"
-    ):
+    with pytest.raises(OutputExistsError, match=r"a\.lazyana exists already: .*overwrite=True"):
         write(path, [2.0])
     assert storage.read(path)[1][0] == 1.0
     write(path, [2.0], overwrite=True)
