@@ -37,6 +37,7 @@ from lazyana.frame.events import Events
 from lazyana.frame.open import apply
 from lazyana.frame.skimming import book_skim
 from lazyana.sinks.base import NOMINAL
+from lazyana.sinks.folder import Overwrite
 
 COLUMNS_FOLDER = "dump_columns_as_arrays_per_chunk"
 """The workflow option that names a folder to write columns to as parquet."""
@@ -70,7 +71,12 @@ class Recorded:
 
 
 def recorded(
-    analysis: Analysis, catalog: Catalog, *, n_minus_one: bool = False, **reading: Any
+    analysis: Analysis,
+    catalog: Catalog,
+    *,
+    n_minus_one: bool = False,
+    overwrite: Overwrite = False,
+    **reading: Any,
 ) -> Recorded:
     """Record an analysis.
 
@@ -82,6 +88,8 @@ def recorded(
         What is known of the files of its datasets.
     n_minus_one
         Whether there are N-1 tables: ``n_minus_one``, by sample or subsample.
+    overwrite
+        Whether folders of skims and columns of an earlier run may be replaced.
     **reading
         ``missing`` and ``on_error`` of `lazyana.apply`.
 
@@ -94,7 +102,9 @@ def recorded(
     known = {key for one in catalog.fileset.datasets for key in one.metadata}
     keys = tuple(key for key in GROUP_BY if key in known)
     check_branches(analysis.save_skimmed_files, catalog)
-    recording = Recording(analysis, n_minus_one, Normalisation.of(analysis, catalog))
+    recording = Recording(
+        analysis, n_minus_one, Normalisation.of(analysis, catalog), overwrite=overwrite
+    )
     outputs = apply(recording, catalog, group_by=keys, **reading)
     return Recorded(
         analysis, outputs, recording.variables, recording.columns, recording.normalisation
@@ -115,6 +125,8 @@ class Recording:
         How the sums of generator weights are found.
     variables, columns
         The histograms and columns that were found.
+    overwrite
+        Whether folders of skims and columns may be replaced.
     """
 
     analysis: Analysis
@@ -122,6 +134,7 @@ class Recording:
     normalisation: Normalisation = field(default_factory=Normalisation)
     variables: dict[str, HistConf] = field(default_factory=dict)
     columns: dict[tuple[str, str], tuple[ColOut, ...]] = field(default_factory=dict)
+    overwrite: Overwrite = False
 
     def __call__(self, frame: Events) -> dict[str, Any]:
         """The outputs of the group."""
@@ -149,7 +162,9 @@ class Recording:
             once, selected = self._once(workflow, context)
             parts = self.analysis.rules.parts(context.sample, name)
             for number, part in enumerate(parts):
-                filling = Filling(self.analysis, once, context, target, name, part, groups)
+                filling = Filling(
+                    self.analysis, once, context, target, name, part, groups, self.overwrite
+                )
                 filling.fill(outputs, selected, str(number))
                 self.variables.update(filling.variables)
                 for category in part.categories:
@@ -168,7 +183,7 @@ class Recording:
             skims.drop,
             any_variation=any_variation,
             compression=skims.compression,
-            overwrite=skims.overwrite,
+            overwrite=skims.overwrite or self.overwrite,
             strict=False,
         )
 
@@ -283,6 +298,8 @@ class Filling:
         The categories, and how they are weighed and varied.
     groups
         The labels of the variations of each calibrator.
+    overwrite
+        Whether folders of columns may be replaced.
     """
 
     analysis: Analysis
@@ -292,6 +309,7 @@ class Filling:
     subsample: str | None
     part: Part
     groups: Mapping[str, tuple[str, ...]]
+    overwrite: Overwrite = False
 
     def fill(self, outputs: dict[str, Any], frame: Events, number: str) -> None:
         """Add the outputs of these events.
@@ -417,7 +435,10 @@ class Filling:
             return
         folder = self.analysis.workflow_options.get(COLUMNS_FOLDER)
         path = None if folder is None else str(Path(folder) / self.target / category)
-        booked = frame.columns(path, columns, categories=[category], variations=kept or False)
+        options: dict[str, Any] = {} if path is None else {"overwrite": self.overwrite}
+        booked = frame.columns(
+            path, columns, categories=[category], variations=kept or False, **options
+        )
         outputs["columns"].setdefault(self.target, {})[category] = booked
 
 

@@ -67,7 +67,8 @@ def analysis_hash(analysis: Analysis) -> str:
     sections = described(analysis)
     sections["datasets"] = sections["datasets"]["subsamples"]
     if sections["save_skimmed_files"] is not None:
-        del sections["save_skimmed_files"]["path"]
+        for where in ("path", "overwrite"):
+            sections["save_skimmed_files"].pop(where, None)
     sections["workflow_options"].pop(COLUMNS_FOLDER, None)
     parameters = OmegaConf.to_container(analysis.parameters, resolve=False)
     return content_hash([_plain(sections), _plain(parameters)])

@@ -29,6 +29,7 @@ from lazyana.frame.compute import compute, explain
 from lazyana.frame.inspection import inspect
 from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
 from lazyana.plan.explain import Explanation
+from lazyana.sinks.folder import Overwrite
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ def run(
         ``n_minus_one.json`` and ``n_minus_one.csv``; of a run that writes skims their fileset
         ``skimmed_dataset_definition.json``. None writes nothing of it.
     overwrite
-        Whether files of an earlier run in `folder` may be replaced.
+        Whether what an earlier run wrote may be replaced: the files in `folder`, and folders of
+        skims and columns.
     source
         The file of the configuration: what git knows of it is recorded.
     **settings
@@ -178,7 +180,7 @@ def run(
     """
     chosen = Settings.of(settings, analysis)
     target = None if folder is None else _free(Path(folder), overwrite=overwrite)
-    found = computed(analysis, chosen, source)
+    found = computed(analysis, chosen, source, overwrite=overwrite)
     if target is None:
         return found
     files = write_configuration(target, analysis)
@@ -186,8 +188,14 @@ def run(
     return AnalysisResult(found.output, found.result, files)
 
 
-def computed(analysis: Analysis, settings: Settings, source: Path | None = None) -> AnalysisResult:
-    """Run an analysis and write nothing; see `run`."""
+def computed(
+    analysis: Analysis,
+    settings: Settings,
+    source: Path | None = None,
+    *,
+    overwrite: Overwrite = False,
+) -> AnalysisResult:
+    """Run an analysis and write nothing but its skims and columns; see `run`."""
     if settings.n_minus_one and analysis.save_skimmed_files is not None:
         msg = "A run that writes skims stops after the skim: leave n_minus_one out."
         raise InputError(msg)
@@ -199,7 +207,13 @@ def computed(analysis: Analysis, settings: Settings, source: Path | None = None)
         progress=settings.progress,
         retries=settings.retries,
     )
-    made = recorded(analysis, catalog, n_minus_one=settings.n_minus_one, on_error=settings.on_error)
+    made = recorded(
+        analysis,
+        catalog,
+        n_minus_one=settings.n_minus_one,
+        overwrite=overwrite,
+        on_error=settings.on_error,
+    )
     result = compute(
         made.outputs,
         executor=settings.executor,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,22 +78,27 @@ def run_separately(
     done = set() if overwrite else {n for n, p in parts.items() if _is_done(target, n, p, chosen)}
     target.mkdir(parents=True, exist_ok=True)
     write_configuration(target, analysis)
-    return _run_all(target, parts, done, chosen, source)
+    # What an earlier run did not finish is made anew, what it finished stays.
+    computing = partial(
+        computed, settings=chosen, source=source, overwrite=overwrite or "unfinished"
+    )
+    return _run_all(target, parts, done, computing)
 
 
 def _run_all(
     folder: Path,
     parts: Mapping[str, Analysis],
     done: set[str],
-    settings: Settings,
-    source: Path | None,
+    computing: Callable[[Analysis], AnalysisResult],
 ) -> Iterator[tuple[str, AnalysisResult | None]]:
     for name, part in parts.items():
         if name in done:
             yield name, None
             continue
         try:
-            found = computed(part, settings, source)
+            found = computing(part)
+        except OutputExistsError:
+            raise
         except LazyanaError as error:
             error.add_note(
                 f"This was in {name}. What is finished stays: start again to go on from there."
@@ -160,7 +166,13 @@ def _is_done(folder: Path, name: str, part: Analysis, settings: Settings) -> boo
     output, result = output_path(folder, name), result_path(folder, name)
     if not (output.exists() or result.exists()):
         return False
-    made = Result.load(result).provenance.configuration if result.exists() else ""
+    if not result.exists():
+        msg = (
+            f"{output} is there already, but not {result} that was written before it: choose "
+            "another folder, or make all outputs anew (overwrite=True, --overwrite)."
+        )
+        raise OutputExistsError(msg)
+    made = Result.load(result).provenance.configuration
     if made != settings.configuration(part):
         msg = (
             f"{output if output.exists() else result} is there already, and was not made from this "

@@ -159,4 +159,4 @@ def print_parameters(key: tuple[str, ...], cfg: Path | None) -> None:
     from lazyana.analysis.load import load_config
 
     known = load_config(cfg).parameters if cfg else defaults.get_default_parameters()
-    click.echo(defaults.parameters_text(known, *key))
+    click.echo(defaults.parameters_text(known, *key).rstrip())

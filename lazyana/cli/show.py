@@ -37,6 +37,6 @@ def show(result: Path, cutflow: bool, provenance: bool) -> None:
         for path in loaded.paths:
             if loaded.kind(path) == "cutflow":
                 value = loaded.flat()[path]
-                click.echo(f"\n{path}\n{cutflow_table(value, weighted=True).text()}")
+                click.echo(f"\n{path}\n{cutflow_table(value).text()}")
     if provenance:
         click.echo(f"\n{loaded.provenance.text()}")

@@ -21,6 +21,7 @@ from lazyana.frame.booking import Output
 from lazyana.plan.build import Call
 from lazyana.plan.steps import AnyVariation
 from lazyana.reader.origin import LUMI, RESCALE, WEIGHT
+from lazyana.sinks.folder import Overwrite
 from lazyana.sinks.skim import Skims
 from lazyana.sinks.skimfile import COMPRESSION
 from lazyana.sinks.skimorigin import COLUMNS, Source
@@ -266,7 +267,7 @@ def book_skim(
     *,
     any_variation: bool = False,
     compression: str = COMPRESSION,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     strict: bool = True,
 ) -> Output:
     """A skim of a frame.

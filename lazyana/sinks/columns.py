@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lazyana.errors import InputError, RunError, did_you_mean
 from lazyana.sinks.base import NOMINAL, Membership, Place
-from lazyana.sinks.folder import Folder, absolute
+from lazyana.sinks.folder import Folder, Overwrite, absolute
 from lazyana.sinks.manifest import complete
 from lazyana.sinks.parquet import (
     COLUMNS,
@@ -103,7 +103,7 @@ class Columns:
     units: Mapping[str, str] = field(default_factory=dict, hash=False)
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     compression: str = "zstd"
-    overwrite: bool = False
+    overwrite: Overwrite = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where it is written."""

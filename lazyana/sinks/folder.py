@@ -32,6 +32,9 @@ UNFINISHED = "_unfinished.json"
 
 Condition = Literal["absent", "empty", "complete", "unfinished", "foreign", "file"]
 
+Overwrite = bool | Literal["unfinished"]
+"""Whether an output of ours may be replaced, or only one of a run that did not finish."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -200,7 +203,7 @@ class Kind:
             return False
         return isinstance(content, dict) and content.get("format") == self.mark["format"]
 
-    def check(self, folder: Folder, *, overwrite: bool) -> None:
+    def check(self, folder: Folder, *, overwrite: Overwrite) -> None:
         """Refuse to write where something is; changes nothing.
 
         Raises
@@ -210,16 +213,18 @@ class Kind:
             ours.
         """
         found = self.condition(folder)
-        if found in {"absent", "empty"} or (overwrite and found in {"complete", "unfinished"}):
+        replaced = {"complete", "unfinished"} if overwrite is True else {overwrite}
+        if found in {"absent", "empty", *replaced}:
             return
         url, what = folder.url, self.what
         messages = {
             "complete": (
-                f"{url!r} holds {what} already. Choose another path or pass overwrite=True."
+                f"{url!r} holds {what} already. Choose another path, or replace it "
+                "(overwrite=True, --overwrite)."
             ),
             "unfinished": (
                 f"{url!r} holds {what} of a run that did not finish or is still running. "
-                "Choose another path or pass overwrite=True."
+                "Choose another path, or replace it (overwrite=True, --overwrite)."
             ),
             "file": f"{url!r} is a file; {what} are written into a directory. Choose another path.",
             "foreign": (
@@ -229,7 +234,7 @@ class Kind:
         }
         raise OutputExistsError(messages[found])
 
-    def prepare(self, folder: Folder, *, overwrite: bool) -> None:
+    def prepare(self, folder: Folder, *, overwrite: Overwrite) -> None:
         """Make an empty output that is marked as unfinished.
 
         Of an older output the files that we wrote are removed; others in the same directory stay.

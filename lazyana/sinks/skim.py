@@ -16,7 +16,7 @@ from lazyana.errors import InputError
 from lazyana.reader.origin import RESCALE, WEIGHT
 from lazyana.sinks import skimfolder
 from lazyana.sinks.base import NOMINAL, Place, plain
-from lazyana.sinks.folder import Folder, absolute
+from lazyana.sinks.folder import Folder, Overwrite, absolute
 from lazyana.sinks.skimfile import COMPRESSION, EVENTS, Table, codec, publish
 from lazyana.sinks.skimfolder import SKIMS, Skim, SkimFile
 from lazyana.sinks.skimorigin import Origin, Source, origin_of, origin_of_file, united
@@ -75,7 +75,7 @@ class Skims:
     branches: tuple[Branch, ...]
     origin: tuple[str, ...] = ()
     compression: str = COMPRESSION
-    overwrite: bool = False
+    overwrite: Overwrite = False
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     empty: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = field(
         default_factory=dict, hash=False

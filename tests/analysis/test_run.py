@@ -280,3 +280,17 @@ def test_what_an_output_says_of_its_origin(ran: tuple[Path, Any], filesets: Any)
     assert set(divided) == {"baseline", "jets", "none"}
     assert divided["jets"] == found.output["sum_genweights"][DY]
     assert "DATA_SingleMuon" not in found.output["divided_by"]
+
+
+def test_skims_and_columns_are_overwritten_where_the_run_is(zmumu: Make, tmp_path: Path) -> None:
+    columns = {
+        "columns": {"common": {"inclusive": [ColOut("JetGood", ["pt"])]}},
+        "workflow_options": {"dump_columns_as_arrays_per_chunk": str(tmp_path / "arrays")},
+    }
+    for number, changes in enumerate(({"save_skimmed_files": str(tmp_path / "skims")}, columns)):
+        analysis, folder = zmumu(**changes), tmp_path / str(number)
+        settings: dict[str, Any] = {"executor": "sync", "limit_files": 1, "progress": False}
+        run(analysis, folder, **settings)
+        with pytest.raises(OutputExistsError, match="--overwrite"):
+            run(analysis, tmp_path / "other", **settings)
+        run(analysis, folder, overwrite=True, **settings)

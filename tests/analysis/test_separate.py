@@ -106,3 +106,32 @@ def test_skims_and_columns_in_folders_of_their_own(bare: Make, tmp_path: Path) -
     separately(bare(columns=columns, workflow_options=options), tmp_path / "two")
     saved = la.open_columns(tmp_path / "columns" / DY / "DYJetsToLL" / "jets")
     assert saved.datasets == (DY,)
+
+
+def test_folders_of_runs_that_did_not_finish_are_made_anew(bare: Make, tmp_path: Path) -> None:
+    one = bare(save_skimmed_files=str(tmp_path / "skims"))
+    out = tmp_path / "out"
+    separately(one, out)
+    skim = tmp_path / "skims" / DATA / "DATA_SingleMuon"
+    whole = (skim / "_manifest.json").read_text()
+    # As if it was killed while the second dataset was written.
+    for name in (f"output_{DATA}.coffea", f"output_{DATA}.lazyana"):
+        (out / name).unlink()
+    (skim / "_unfinished.json").write_text(whole)
+    (skim / "_manifest.json").unlink()
+    assert separately(one, out)[DY] is None
+    assert (skim / "_manifest.json").exists()
+    # What is finished but of no output that is there may be of another run.
+    for name in (f"output_{DATA}.coffea", f"output_{DATA}.lazyana"):
+        (out / name).unlink()
+    with pytest.raises(OutputExistsError, match="--overwrite") as refused:
+        separately(one, out)
+    assert not getattr(refused.value, "__notes__", [])
+    assert None not in separately(one, out, overwrite=True).values()
+
+
+def test_an_output_without_its_result(bare: Make, tmp_path: Path) -> None:
+    separately(bare(), tmp_path)
+    (tmp_path / f"output_{DY}.lazyana").unlink()
+    with pytest.raises(OutputExistsError, match=rf"but not .*output_{DY}\.lazyana"):
+        separately(bare(), tmp_path)
