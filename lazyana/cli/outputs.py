@@ -28,7 +28,7 @@ def merge_outputs(
     OUTPUTS: .coffea files, of lazyana, PocketCoffea or CoffeaRunner, or .lazyana files. One is read
     at a time. The same events twice are an error.
     """
-    from lazyana.analysis.merging import merge_outputs as merge
+    from lazyana.analysis.outputs.merging import merge_outputs as merge
 
     made = merge(outputs, output, different_files=different_files, overwrite=overwrite)
     for notice in made.notices:
@@ -49,7 +49,7 @@ def merge_outputs(
 @OVERWRITE
 def split_output(output: Path, outputdir: Path, by: str, overwrite: bool) -> None:
     """Split an output (.coffea) into smaller ones."""
-    from lazyana.analysis.splitting import split_output as split
+    from lazyana.analysis.outputs.splitting import split_output as split
 
     for name, path in split(output, outputdir, by, overwrite=overwrite).items():
         click.echo(f"{name}: {path}")

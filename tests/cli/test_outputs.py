@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from click.testing import Result
 from coffea.util import load, save
 
-from lazyana.analysis.splitting import BY
+from lazyana.analysis.outputs.splitting import BY
 from lazyana.cli import outputs
 
 Invoke = Callable[..., Result]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lazyana.analysis.origin import Origin
+from lazyana.analysis.outputs.origin import Origin
 from lazyana.errors import InputError
 
 A, B = Path("a.coffea"), Path("b.coffea")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lazyana.analysis.accumulators import added
-from lazyana.analysis.origin import Origin
+from lazyana.analysis.outputs.accumulators import added
+from lazyana.analysis.outputs.origin import Origin
 from lazyana.engine import storage
 from lazyana.engine.nesting import split
 from lazyana.engine.provenance import Provenance, content_hash
@@ -57,7 +57,7 @@ _UNITE: Mapping[str, Callable[[Any, Any], Any]] = {
 def merge_results(
     paths: Sequence[Path], target: Path, origin: Origin, *, overwrite: bool
 ) -> list[str]:
-    """Merge ``.lazyana`` results; see `lazyana.analysis.merging.merge_outputs`.
+    """Merge ``.lazyana`` results; see `lazyana.analysis.outputs.merging.merge_outputs`.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from coffea.util import load, save
 
-from lazyana.analysis.merging import merge_outputs
-from lazyana.analysis.splitting import split_output
+from lazyana.analysis.outputs.merging import merge_outputs
+from lazyana.analysis.outputs.splitting import split_output
 from lazyana.errors import InputError, OutputExistsError
 
 DY, DATA = "DYJetsToLL_M-50_2018", "DATA_SingleMuon_2018_EraA"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from coffea.processor import column_accumulator, value_accumulator
 
-from lazyana.analysis.accumulators import added, agreeing, histograms_added
+from lazyana.analysis.outputs.accumulators import added, agreeing, histograms_added
 from lazyana.errors import InputError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lazyana as la
-from lazyana.analysis.merging import merge_outputs
+from lazyana.analysis.outputs.merging import merge_outputs
 from lazyana.engine.nesting import split
 from lazyana.engine.provenance import Provenance
 from lazyana.engine.result import DatasetReport, Result, RunReport

@@ -12,7 +12,7 @@ import pytest
 from coffea.processor import column_accumulator
 from coffea.util import load, save
 
-from lazyana.analysis.merging import datasets_of, load_accumulators, merge_outputs
+from lazyana.analysis.outputs.merging import datasets_of, load_accumulators, merge_outputs
 from lazyana.errors import FileError, InputError, OutputExistsError
 
 DY, DATA = "DYJetsToLL_M-50_2018", "DATA_SingleMuon_2018_EraA"

@@ -12,7 +12,7 @@ import hist
 from coffea.util import save as save_coffea
 
 from lazyana.analysis.config import STAGES
-from lazyana.analysis.merging import COFFEA, load_accumulators
+from lazyana.analysis.outputs.merging import COFFEA, load_accumulators
 from lazyana.errors import InputError, OutputExistsError, did_you_mean
 from lazyana.reader.records import written_whole
 

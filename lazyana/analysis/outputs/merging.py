@@ -11,9 +11,9 @@ from typing import Any
 from coffea.util import load as load_coffea
 from coffea.util import save as save_coffea
 
-from lazyana.analysis.accumulators import added, agreeing, rescaled
-from lazyana.analysis.origin import Origin
-from lazyana.analysis.results import merge_results
+from lazyana.analysis.outputs.accumulators import added, agreeing, rescaled
+from lazyana.analysis.outputs.origin import Origin
+from lazyana.analysis.outputs.results import merge_results
 from lazyana.errors import FileError, InputError
 from lazyana.reader.records import written_whole
 

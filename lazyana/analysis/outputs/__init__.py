@@ -1,0 +1,1 @@
+"""Outputs that are there already: merging them, and splitting them."""
