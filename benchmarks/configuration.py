@@ -41,12 +41,12 @@ from lazyana.toy.sample import write_dataset
 WAYS = ("configuration", "loops", "flat loops")
 REQUIRED = 10.0
 
-JETS, MUONS = range(1, 9), range(1, 3)
+SIDES = (("Up", 1), ("Down", -1))
 SHIFTS = {
-    **{f"jet{n}": ("Jet", 0.004 * n) for n in JETS},
-    **{f"muon{n}": ("Muon", 0.001 * n) for n in MUONS},
+    **{f"jet{n}{end}": ("Jet", 1 + sign * 0.004 * n) for n in range(1, 9) for end, sign in SIDES},
+    **{f"muon{n}{end}": ("Muon", 1 + sign * 0.001 * n) for n in range(1, 3) for end, sign in SIDES},
 }
-"""The shape uncertainties: what is scaled, and by how much of its momentum."""
+"""The shape variations: what is scaled, and its momentum by how much."""
 
 WEIGHTS = ("pileup", "sf_mu_id", "sf_mu_iso")
 CATEGORIES = {
@@ -132,7 +132,6 @@ def processor(parameters: Any, *, flat: bool) -> Any:
 
     luminosity = float(parameters.lumi.picobarns["2018"].tot)
     factors = corrected(parameters)
-    shapes = [f"{name}{direction}" for name in SHIFTS for direction in ("Up", "Down")]
     weights = [f"{name}{direction}" for name in WEIGHTS for direction in ("Up", "Down")]
 
     class Loops(ProcessorABC):  # type: ignore[misc]
@@ -140,7 +139,7 @@ def processor(parameters: Any, *, flat: bool) -> Any:
             found = {
                 name: hist.Hist(
                     hist.axis.StrCategory(list(CATEGORIES), name="cat"),
-                    hist.axis.StrCategory(["nominal", *weights, *shapes], name="variation"),
+                    hist.axis.StrCategory(["nominal", *weights, *SHIFTS], name="variation"),
                     *(hist.axis.Regular(*axis[3:], name=f"{axis[0]}_{axis[1]}") for axis in axes),
                     storage=hist.storage.Weight(),
                 )
@@ -154,11 +153,10 @@ def processor(parameters: Any, *, flat: bool) -> Any:
 
         def shifted(self, events: Any) -> Iterator[tuple[str, Any]]:
             yield "nominal", events
-            for name, (collection, size) in SHIFTS.items():
-                for direction, factor in (("Up", 1 + size), ("Down", 1 - size)):
-                    objects = events[collection]
-                    objects = ak.with_field(objects, objects.pt * factor, "pt")
-                    yield f"{name}{direction}", ak.with_field(events, objects, collection)
+            for label, (collection, factor) in SHIFTS.items():
+                objects = events[collection]
+                objects = ak.with_field(objects, objects.pt * factor, "pt")
+                yield label, ak.with_field(events, objects, collection)
 
         def fill(self, found: Mapping[str, Any], label: str, events: Any) -> None:
             events, columns = self.selected(events)
@@ -260,23 +258,28 @@ def configuration(files: list[str], parameters: Any) -> Any:
     from lazyana.analysis.workflow import Workflow
 
     class Momentum(Calibrator):
-        name = "momentum"
         has_variations = True
         isMC_only = True  # noqa: N815  (the name that calibrators have)
-        calibrated_collections = ("Jet.pt", "Muon.pt")
+        collection = ""
 
         def initialize(self, events: Any) -> None:
-            self._variations = [f"{name}{one}" for name in SHIFTS for one in ("Up", "Down")]
+            self.calibrated_collections = (f"{self.collection}.pt",)
+            mine = (label for label, (what, _) in SHIFTS.items() if what == self.collection)
+            self._variations = tuple(mine)
 
         def calibrate(
             self, events: Any, orig_colls: Any, variation: str, already_applied_calibrators: Any
         ) -> dict[str, Any]:
-            found = {f"{one}.pt": events[one].pt for one in ("Jet", "Muon")}
-            for name, (collection, size) in SHIFTS.items():
-                if variation.startswith(name):
-                    sign = 1 if variation.endswith("Up") else -1
-                    found[f"{collection}.pt"] = events[collection].pt * (1 + sign * size)
-            return found
+            pt = events[self.collection].pt
+            if variation != "nominal":
+                pt = pt * SHIFTS[variation][1]
+            return {f"{self.collection}.pt": pt}
+
+    class JetMomentum(Momentum):
+        name, collection = "jet_momentum", "Jet"
+
+    class MuonMomentum(Momentum):
+        name, collection = "muon_momentum", "Muon"
 
     class Dimuon(Workflow):
         def apply_object_preselection(self, variation: str) -> None:
@@ -307,10 +310,10 @@ def configuration(files: list[str], parameters: Any) -> Any:
             for name, (few, lowest) in CATEGORIES.items()
         },
         weights={"common": {"inclusive": ["genWeight", "lumi", "XS", *WEIGHTS]}},
-        calibrators=[Momentum],
+        calibrators=[JetMomentum, MuonMomentum],
         variations={
             "weights": {"common": {"inclusive": list(WEIGHTS)}},
-            "shape": {"common": {"inclusive": ["momentum"]}},
+            "shape": {"common": {"inclusive": ["jet_momentum", "muon_momentum"]}},
         },
         variables={
             name: HistConf(

@@ -382,12 +382,13 @@ class Filling:
         masks: dict[str, Any] = {}
         objects: dict[str, ObjectMask] = {}
         for name in self.part.categories:
-            mask = selection.mask(name, view, self.context, recorded)
             collection = selection.collection(name)
-            if collection != EVENTS:
-                objects[name] = ObjectMask(collection, mask)
-                mask = ak.any(mask, axis=1)
-            masks[name] = mask
+            if collection == EVENTS:
+                masks[name] = selection.event_masks(name, recorded)
+                continue
+            mask = selection.mask(name, view, self.context, recorded)
+            objects[name] = ObjectMask(collection, mask)
+            masks[name] = ak.any(mask, axis=1)
         return frame.categories(masks), objects
 
     def _shapes(self) -> tuple[str, ...]:

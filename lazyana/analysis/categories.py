@@ -116,6 +116,11 @@ class Selection(ABC):
         recorded = recorded or Masks(events, context)
         return _named_mask(f"Category {category!r}", self.cuts(category), recorded)
 
+    def event_masks(self, category: str, recorded: Masks) -> list[Any]:
+        """The masks of the cuts of a category on events, all of which must hold."""
+        with within(f"Category {category!r}"):
+            return recorded.each_of(self.cuts(category))
+
     def __iter__(self) -> Iterator[str]:
         """The names of the categories."""
         return iter(self.names)
@@ -196,7 +201,8 @@ class StandardSelection(Selection):
             A category that selects objects.
         """
         self._only_events()
-        return self.masks(events, context, recorded)
+        recorded = recorded or Masks(events, context)
+        return {name: self.event_masks(name, recorded) for name in self.names}
 
     def serialize(self) -> dict[str, Any]:
         """The selection as plain data, for the record of a run."""
@@ -359,7 +365,7 @@ class CartesianSelection(Selection):
         """
         self._only_events()
         recorded = recorded or Masks(events, context)
-        declared = self.common_cats.masks(events, context, recorded)
+        declared = self.common_cats.for_frame(events, context, recorded)
         for one in self.multicuts:
             axis = one.name
             while axis in declared:

@@ -214,19 +214,18 @@ class Masks:
             self._known[key] = cut.mask_in(self.events, self.context)
         return self._known[key]
 
+    def each_of(self, cuts: Sequence[Cut]) -> list[Any]:
+        """The masks of some cuts on events, all of which must hold; one at least."""
+        return [self.of(cut) for cut in _distinct(cuts)]
+
     def all_of(self, cuts: Sequence[Cut]) -> Any:
         """The mask of passing all of some cuts; without cuts, everything passes.
 
         One cut on the objects of a collection makes it a mask of objects: conditions on events
         then hold for all of their objects.
         """
-        distinct = {cut.content_id: cut for cut in cuts}
-        if len(distinct) > 1:
-            distinct.pop(passthrough.content_id, None)
-        if not distinct:
-            return self.of(passthrough)
         # Conditions on events first: what several categories begin with is then shared.
-        ordered = sorted(distinct.values(), key=lambda cut: cut.collection != EVENTS)
+        ordered = sorted(_distinct(cuts), key=lambda cut: cut.collection != EVENTS)
         key: tuple[str, ...] = (ordered[0].content_id,)
         mask = self.of(ordered[0])
         for cut in ordered[1:]:
@@ -235,6 +234,13 @@ class Masks:
                 self._known[key] = mask & self.of(cut)
             mask = self._known[key]
         return mask
+
+
+def _distinct(cuts: Iterable[Cut]) -> list[Cut]:
+    """The cuts that make a difference, each once; what lets everything pass where there is none."""
+    distinct = {cut.content_id: cut for cut in cuts}
+    distinct.pop(passthrough.content_id, None)
+    return [*distinct.values()] or [passthrough]
 
 
 def _by_expression(

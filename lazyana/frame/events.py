@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -358,15 +358,19 @@ class Events(Booking):
         added = Systematic(systematic, tuple((label, tuple(pair)) for label, pair in pairs.items()))
         return frame._with(systematics=(*self._state.systematics, added))
 
-    def categories(self, categories: Mapping[str, Expression | Mapping[str, Expression]]) -> Events:
+    def categories(
+        self,
+        categories: Mapping[str, Expression | Sequence[Expression] | Mapping[str, Expression]],
+    ) -> Events:
         """Name selections of events that outputs are split by. They may overlap.
 
         Parameters
         ----------
         categories
-            A mask for each category, boolean, shape ``(events,)``. Where values are mappings
-            themselves, ``{"njet": {"4j": ..., "5j": ...}, "nb": {"1b": ..., "2b": ...}}``, all
-            combinations of one entry from each are categories too: ``4j_1b``, ``4j_2b``, …
+            A mask for each category, boolean, shape ``(events,)``, or a list of masks that must
+            all hold: so none is worked out twice. Where values are mappings themselves,
+            ``{"njet": {"4j": ..., "5j": ...}, "nb": {"1b": ..., "2b": ...}}``, all combinations of
+            one entry from each are categories too: ``4j_1b``, ``4j_2b``, …
 
         Returns
         -------
@@ -384,8 +388,8 @@ class Events(Booking):
             what = f"Category {name!r}"
             mask = self._value(expression, what)
             check_mask(what, mask)
-            masks[name] = mask
-            return name
+            masks[mask.name] = mask
+            return str(mask.name)
 
         added = Categories.parse(categories, checked)
         return self._with(categories=self._state.categories.extend(added, masks, self._level))

@@ -95,7 +95,7 @@ class Categories:
 
     @classmethod
     def parse(cls, given: Any, mask: Callable[[str, Any], str]) -> Mapping[str, tuple[str, ...]]:
-        """The categories a user named; `mask` is called with the name and value of each mask."""
+        """The categories a user named; `mask` gives the key of a mask, of its name and value."""
         if not isinstance(given, Mapping) or not given:
             msg = "Give the categories as a mapping: events.categories({'SR': mask, ...})."
             raise InputTypeError(msg)
@@ -112,7 +112,11 @@ class Categories:
                     raise InputError(msg)
                 axes.append(bins)
             else:
-                parts[name] = (mask(name, value),)
+                given_masks = value if isinstance(value, list | tuple) else [value]
+                if not given_masks:
+                    msg = f"Category {name!r} is an empty list: give the masks that must all hold."
+                    raise InputError(msg)
+                parts[name] = tuple(mask(name, one) for one in given_masks)
         combinations = product(*axes) if axes else ()
         for combination in combinations:
             label = "_".join(label for label, _ in combination)

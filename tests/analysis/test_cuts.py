@@ -350,6 +350,12 @@ def test_all_cuts_must_hold(dy_events: ak.Array) -> None:
     )
     assert ak.all(masks.all_of([]))
     assert ak.all(masks.all_of([passthrough, passthrough]))
+    listed = masks.each_of([first, passthrough, second, first])
+    assert [one is masks.of(cut) for one, cut in zip(listed, (first, second), strict=True)] == [
+        True,
+        True,
+    ]
+    assert len(masks.each_of([])) == 1
 
 
 def test_cuts_on_events_hold_for_their_objects(dy_events: ak.Array) -> None:

@@ -454,3 +454,21 @@ def test_explain_tells_at_every_stage(dy: la.Events, tmp_path: Path) -> None:
     assert "digraph" in (tmp_path / "plan.dot").read_text()
     with pytest.raises(InputError, match=r"stage 'prunned'.*'pruned'"):
         la.explain(outputs, stage="prunned")
+
+
+def test_categories_of_several_masks(dy: la.Events) -> None:
+    hard, central = dy.MET.pt > 15, ak.num(dy.Jet) < 3
+    listed = dy.categories({"both": [hard, central], "hard": [hard], "same": (central, hard)})
+    plain = dy.categories({"both": hard & central, "hard": hard, "same": central & hard})
+    axis = hist.axis.Regular(8, 0, 80, name="met")
+    one, two = (
+        la.compute([frame.hist(axis, met=frame.MET.pt)], executor="sync", progress=False)[0]
+        for frame in (listed, plain)
+    )
+    assert one == two
+    # however many categories they are in, masks are worked out once
+    assert len(listed._state.categories.masks) == 2
+    with pytest.raises(InputError, match="'none' is an empty list"):
+        dy.categories({"none": []})
+    with pytest.raises(InputTypeError, match="Category 'wrong'"):
+        dy.categories({"wrong": [hard, dy.MET.pt]})
