@@ -164,6 +164,11 @@ def _safe(name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value in JSON terms, without what differs from process to process."""
+    """A value in JSON terms, without what differs from process to process and place to place."""
     text = json.dumps(value, default=repr)
-    return json.loads(_ADDRESS.sub("", text))
+    return json.loads(_ADDRESS.sub("", text), object_hook=_without_place)
+
+
+def _without_place(one: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a function, without the file it is in."""
+    return {key: value for key, value in one.items() if key != "src_file"}

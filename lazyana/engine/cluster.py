@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ from distributed import (
     Client,
     KilledWorker,
     LocalCluster,
+    WorkerPlugin,
     as_completed,
     get_worker,
 )
@@ -171,6 +173,7 @@ class Distributed:
             )
             raise ExecutorError(msg) from error
         with cluster, Client(cluster, set_as_default=False) as client:
+            client.register_plugin(_QuietEnd())
             sys.stderr.write(f"dask dashboard: {client.dashboard_link}\n")
             yield client
 
@@ -181,6 +184,23 @@ class Distributed:
         except (OSError, TimeoutError, ValueError) as error:
             msg = f"No dask scheduler answers at {address!r}: {error}. Check that it runs."
             raise ExecutorError(msg) from error
+
+
+class _QuietEnd(WorkerPlugin):
+    """Has workers end without a traceback where the scheduler ends while they call it.
+
+    Where that is no end, but the scheduler is lost, they say so otherwise.
+    """
+
+    name = "lazyana-quiet-end"
+
+    def setup(self, worker: Any) -> None:
+        """Leave failed heartbeats out of the log."""
+        logging.getLogger("distributed.worker").addFilter(_no_heartbeat)
+
+
+def _no_heartbeat(record: logging.LogRecord) -> bool:
+    return "heartbeat" not in record.getMessage()
 
 
 def is_client(value: Any) -> bool:

@@ -120,3 +120,8 @@ def test_hash_is_the_same_in_every_process(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.strip() == analysis_hash(load_config(file))
+    # nor does it matter where the file is
+    moved = tmp_path / "elsewhere" / file.name
+    moved.parent.mkdir()
+    file.rename(moved)
+    assert done.stdout.strip() == analysis_hash(load_config(moved))

@@ -85,6 +85,7 @@ import os, pathlib, sys
 import lazyana as la
 from lazyana.errors import FileError
 
+la.open, la.compute  # imported before the files of Python are closed to it
 folder, locked = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 if os.getuid() == 0:
     os.setgroups([])
