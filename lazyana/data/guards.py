@@ -8,19 +8,26 @@ did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
+from weakref import WeakValueDictionary
 
+import awkward as ak
 import dask_awkward as dak
 import numpy as np
 from dask_awkward.lib.core import Scalar
 
+from lazyana.data.elementwise import Elementwise
 from lazyana.errors import ColumnError, LazyValueError, did_you_mean, type_text
 
 _TAKEN = "_lazyana_taken"
 _PREFIX = "events-lazyana-"
 _INSTALLED = "_lazyana_guards"
+# Of an integer a comparison is bool, whereas in arithmetic it may not fit into the column's type.
+_COMPARISONS = frozenset(
+    (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal)
+)
 _COMPUTE = "Compute it first: la.compute(events.sum(column))"
 _INSTEAD = {
     "__bool__": (
@@ -77,6 +84,7 @@ def install_guards() -> None:
     for kind, refuse in ((dak.Array, _refuse_position), (Scalar, _refuse_item)):
         for method in ("__getattr__", "__getitem__"):
             setattr(kind, method, _explain(method, getattr(kind, method), refuse))
+    dak.Array.__array_ufunc__ = _typed(dak.Array.__array_ufunc__)  # type: ignore[method-assign]
     setattr(dak.Array, _INSTALLED, True)
 
 
@@ -160,6 +168,54 @@ def _remembered(collection: Any, where: Any, original: Callable[..., Any]) -> An
         if isinstance(value, dak.Array):
             taken[asked] = value, value.name
     return value
+
+
+def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic of which the type of the result is found out quickly, or is known.
+
+    That takes most of the time of recording it. A column is scaled by many numbers, and compared
+    with many: whichever number it is, the type of the result is the same.
+    """
+    types: WeakValueDictionary[Any, ak.Array] = WeakValueDictionary()
+
+    @wraps(original)
+    def recorded(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        usual = method == "__call__" and ufunc.nout == 1 and not kwargs
+        if not usual or not all(map(_is_operand, inputs)):
+            return original(self, ufunc, method, *inputs, **kwargs)
+        known = None
+        if differ_by_numbers(ufunc, inputs, dak.Array):
+            known = (ufunc, *(item.name if item is self else type(item) for item in inputs))
+        meta = types.get(known)
+        if meta is None:
+            metas = (item._meta if isinstance(item, dak.Array) else item for item in inputs)
+            meta = Elementwise(ufunc)(*metas)
+        if known is not None:
+            types[known] = meta
+        return dak.map_partitions(ufunc, *inputs, output_divisions=1, meta=meta)
+
+    return recorded
+
+
+def _is_operand(item: Any) -> bool:
+    return isinstance(item, int | float) or (isinstance(item, dak.Array) and is_ours(item))
+
+
+def differ_by_numbers(ufunc: np.ufunc, inputs: Sequence[Any], kind: type) -> bool:
+    """Whether a function is of one column and numbers whose value does not change its type.
+
+    Parameters
+    ----------
+    ufunc
+        The function.
+    inputs
+        What it is called with.
+    kind
+        What is a column.
+    """
+    others = [item for item in inputs if not isinstance(item, kind)]
+    numbers = (int, float) if ufunc in _COMPARISONS else (float,)
+    return len(others) == len(inputs) - 1 and all(type(item) in numbers for item in others)
 
 
 def _refuse_item(scalar: Any, where: Any) -> str:

@@ -23,6 +23,7 @@ from lazyana.frame.group import Group
 from lazyana.frame.limit import Limit, left_out
 from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
 from lazyana.plan.build import check_stage, record, stages
+from lazyana.plan.collector import collector_paused
 from lazyana.plan.explain import Explanation, GroupPlan
 from lazyana.plan.fingerprint import program_fingerprint
 from lazyana.plan.memory import peak_memory
@@ -59,6 +60,7 @@ class Plan:
     job: Job
 
 
+@collector_paused()
 def make_plan(
     outputs: Any,
     *,

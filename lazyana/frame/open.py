@@ -20,6 +20,7 @@ from lazyana.frame.group import Group
 from lazyana.frame.inspection import catalog_of
 from lazyana.frame.state import State
 from lazyana.options import ErrorPolicy
+from lazyana.plan.collector import collector_paused
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.unite import check_same_kind
 
@@ -88,6 +89,7 @@ def open(
     return _frame(_groups(members, schema, missing)[0], name)
 
 
+@collector_paused()
 def apply(
     function: Callable[[Events], Any],
     source: FilesetLike | Catalog,

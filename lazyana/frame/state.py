@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -42,7 +43,7 @@ class Factor:
     level: Level
     nan: NanPolicy
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Labels of its variations."""
         return tuple(label for label, _ in self.shifts)
@@ -67,7 +68,7 @@ class Systematic:
     name: str
     shifts: tuple[tuple[str, tuple[tuple[dak.Array, dak.Array], ...]], ...]
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Labels of its variations."""
         return tuple(label for label, _ in self.shifts)
@@ -183,12 +184,12 @@ class State:
     categories: Categories = field(default_factory=Categories)
     history: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def weight_variations(self) -> tuple[str, ...]:
         """Labels of the weight variations, in the order of the weight matrix."""
         return tuple(label for factor in self.factors for label in factor.labels)
 
-    @property
+    @cached_property
     def shape_variations(self) -> tuple[str, ...]:
         """Labels of the variations of columns."""
         return tuple(label for systematic in self.systematics for label in systematic.labels)
@@ -223,9 +224,9 @@ class State:
         self, only: tuple[str, ...] | None, exclude: tuple[str, ...]
     ) -> tuple[int, ...] | None:
         names = self.categories.names
-        chosen = _subset("category", only, exclude, {name: (name,) for name in names})
         if only is None and not exclude:
             return None
+        chosen = _subset("category", only, exclude, {name: (name,) for name in names})
         if not chosen:
             msg = f"No category is left to keep. There are: {', '.join(names) or 'none'}."
             raise InputError(msg)
@@ -239,6 +240,8 @@ class State:
         if not self.factors and not self.systematics:
             # Data has no variations; that must not need another analysis than simulation.
             return (), ()
+        if only is None and not exclude:
+            return self.weight_variations, self.shape_variations
         sets = {
             **{factor.name: factor.labels for factor in self.factors},
             **{systematic.name: systematic.labels for systematic in self.systematics},

@@ -6,6 +6,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 
 from lazyana.physics.lazy import mapped
 
@@ -39,15 +40,23 @@ def at_position(column: Any, position: int) -> Any:
 def _taken(column: ak.Array, position: int) -> ak.Array:
     layout = column.layout
     plain = isinstance(layout, ak.contents.ListOffsetArray | ak.contents.ListArray)
-    if not plain or layout.parameters or ak.backend(column) != "cpu":
+    if not plain or layout.parameters or ak.backend(column) not in ("cpu", "typetracer"):
         some = column[:, slice(position, position + 1 or None)]
         return ak.firsts(some, axis=1)
     # What awkward comes to in several steps, found at once.
+    if ak.backend(column) == "typetracer":
+        layout._touch_data(recursive=False)
+        index = ak.index.Index64.empty(layout.length, layout.backend.nplike)
+    else:
+        index = ak.index.Index64(_index(layout, position))
+    taken = ak.contents.IndexedOptionArray.simplified(index, layout.content)
+    return ak.Array(taken, behavior=column.behavior, attrs=column.attrs)
+
+
+def _index(layout: Any, position: int) -> npt.NDArray[np.int64]:
+    """Where in the content the objects at a position are, -1 where there are fewer."""
     starts, stops = np.asarray(layout.starts.data), np.asarray(layout.stops.data)
     counts = stops - starts
     there = counts > position if position >= 0 else counts >= -position
     index = np.where(there, (starts if position >= 0 else stops) + position, -1)
-    taken = ak.contents.IndexedOptionArray.simplified(
-        ak.index.Index64(index.astype(np.int64, copy=False)), layout.content
-    )
-    return ak.Array(taken, behavior=column.behavior, attrs=column.attrs)
+    return index.astype(np.int64, copy=False)

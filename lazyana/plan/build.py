@@ -12,7 +12,6 @@ import dask_awkward as dak
 from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import InputError, did_you_mean
 from lazyana.plan import passes
-from lazyana.plan.direct import direct
 from lazyana.plan.fingerprint import Hasher
 from lazyana.plan.fuse import fuse
 from lazyana.plan.lower import lower
@@ -150,7 +149,7 @@ def stages(
         "pruned": pruned,
         "varied": varied,
         "fused": fused,
-        "released": passes.release(direct(fused)),
+        "released": passes.release(passes.direct(fused)),
     }
 
 

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,10 @@ _DERIVED = frozenset(
         *("__parameters__", "__orig_bases__"),
     )
 )
-_FLAT = (bool, int, float, complex, str, bytes)
+_FLAT = (float, str, int, bool, type(None), complex, bytes)
+_SEQUENCES = (tuple, list)
+_MAPPINGS = (dict, types.MappingProxyType)
+_SETS = (set, frozenset)
 _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
 
@@ -117,39 +121,40 @@ class Hasher:
         """Hash of a step, given the hashes of those it takes values from."""
         self._contents = contents
         try:
-            kwargs = sorted(step.kwargs.items()) if step.kwargs else ()
-            return _hash(
-                b"step",
-                self.digest(step.function),
-                *map(self.digest, step.args),
-                b"",
-                *(part for name, item in kwargs for part in (name.encode(), self.digest(item))),
-            )
+            parts = [b"step", self._text(step.function), *map(self._text, step.args), b""]
+            for name, item in sorted(step.kwargs.items()) if step.kwargs else ():
+                parts += [name.encode(), self._text(item)]
+            return _hash(*parts)
         finally:
             self._contents = {}
 
-    def digest(self, value: Any) -> bytes:  # noqa: PLR0911  (one line a kind)
+    def digest(self, value: Any) -> bytes:
         """Hash of one value."""
+        return _hash(self._text(value))
+
+    def _text(self, value: Any) -> bytes:  # noqa: PLR0911  (one line a kind)
+        """What a value is, as bytes that no other value has: short ones in full, objects hashed."""
+        kind = type(value)
+        if kind is Ref:
+            # The hash of what is behind it.
+            content = self._contents.get(value.key)
+            return b"@" + content if content else _joined(b"@", value.key.encode())
+        if kind in _FLAT or isinstance(value, _FLAT):
+            # repr tells 0.0 from -0.0, and the type True from 1 and 1.0.
+            return b"=%b %b" % (_name(kind), repr(value).encode())
         known = self._known.get(id(value))
         if known is not None:
             return known[1]
-        if isinstance(value, Ref):
-            # The hash of what is behind it, marked: no other hash is of this length.
-            content = self._contents.get(value.key)
-            return b"ref" + content if content else _hash(b"ref", value.key.encode())
-        if value is None or isinstance(value, _FLAT):
-            # repr tells 0.0 from -0.0, and the type True from 1 and 1.0.
-            return _hash(_name(type(value)), repr(value).encode())
-        if isinstance(value, tuple | list):
-            return _hash(_name(type(value)), *map(self.digest, value))
-        if isinstance(value, dict | types.MappingProxyType):
+        if isinstance(value, _SEQUENCES):
+            return _joined(b"(", _name(kind), *map(self._text, value))
+        if isinstance(value, _MAPPINGS):
             # The order of a mapping can matter: it is that of the fields of a zipped record.
-            pairs = (self.digest(part) for item in value.items() for part in item)
-            return _hash(b"mapping", _name(type(value)), *pairs)
-        if isinstance(value, set | frozenset):
-            return _hash(b"set", *sorted(map(self.digest, value)))
-        if isinstance(value, slice):
-            return self.digest(("slice", value.start, value.stop, value.step))
+            pairs = (self._text(part) for item in value.items() for part in item)
+            return _joined(b"{", _name(kind), *pairs)
+        if isinstance(value, _SETS):
+            return _joined(b"set", *sorted(map(self._text, value)))
+        if kind is slice:
+            return self._text(("slice", value.start, value.stop, value.step))
         return self._object(value)
 
     def _object(self, value: Any) -> bytes:
@@ -163,7 +168,7 @@ class Hasher:
         outer, self._lowest = self._lowest, sys.maxsize
         self._active[id(value)] = depth
         try:
-            digest = self._uncached(value)
+            digest = _hash(self._uncached(value))
         finally:
             del self._active[id(value)]
             whole = self._lowest >= depth
@@ -179,11 +184,11 @@ class Hasher:
             return _hash(b"dtype", repr(value).encode())
         if isinstance(value, ak.Array | ak.Record):
             form, length, buffers = ak.to_buffers(ak.to_packed(value))
-            return self.digest(("awkward", form.to_json(), length, dict(buffers)))
+            return self._text(("awkward", form.to_json(), length, dict(buffers)))
         if isinstance(value, types.ModuleType):
             return _hash(b"module", value.__name__.encode())
         if isinstance(value, partial):
-            return self.digest(("partial", value.func, value.args, value.keywords))
+            return self._text(("partial", value.func, value.args, value.keywords))
         if isinstance(value, types.CodeType):
             return self._code(value)
         if isinstance(value, type):
@@ -193,9 +198,9 @@ class Hasher:
         if isinstance(value, np.ufunc):
             return self._ufunc(value)
         if isinstance(value, staticmethod | classmethod):
-            return self.digest((type(value).__name__, value.__func__))
+            return self._text((type(value).__name__, value.__func__))
         if isinstance(value, property):
-            return self.digest(("property", value.fget, value.fset))
+            return self._text(("property", value.fget, value.fset))
         if callable(value) and hasattr(value, "__qualname__"):
             return self._callable(value)
         return self._reduced(value)
@@ -204,7 +209,7 @@ class Hasher:
         array = np.ascontiguousarray(value)
         shape = np.shape(value)
         if array.dtype.hasobject:
-            return self.digest(("objects", shape, array.tolist()))
+            return self._text(("objects", shape, array.tolist()))
         kind = f"{type(value).__name__} {array.dtype!r} {shape}"
         return _hash(b"array", kind.encode(), array.tobytes())
 
@@ -220,7 +225,7 @@ class Hasher:
             return _hash(b"function", _address(function), _version(module))
         code = function.__code__
         cells = [_cell(cell) for cell in function.__closure__ or ()]
-        return self.digest(
+        return self._text(
             (
                 "code",
                 code,
@@ -244,16 +249,16 @@ class Hasher:
     def _callable(self, value: Any) -> bytes:
         """A function that is not written in Python, or something dressed up as one."""
         if isinstance(value, types.MethodType):
-            return self.digest(("method", value.__self__, value.__func__))
+            return self._text(("method", value.__self__, value.__func__))
         inner = getattr(value, "py_func", None) or getattr(value, "__wrapped__", None)
         if inner is not None:
-            return self.digest(("wrapped", _address(type(value)), inner))
+            return self._text(("wrapped", _address(type(value)), inner))
         owner = getattr(value, "__self__", None)
         owner = None if isinstance(owner, types.ModuleType) else owner
-        return self.digest(("builtin", _address(value), owner))
+        return self._text(("builtin", _address(value), owner))
 
     def _code(self, code: types.CodeType) -> bytes:
-        return self.digest(
+        return self._text(
             (
                 "code",
                 code.co_code,
@@ -276,9 +281,12 @@ class Hasher:
             if name not in _DERIVED
             and not isinstance(member, types.GetSetDescriptorType | types.MemberDescriptorType)
         }
-        return self.digest(("class", _address(kind), members, kind.__bases__))
+        return self._text(("class", _address(kind), members, kind.__bases__))
 
     def _reduced(self, value: Any) -> bytes:
+        kind: Any = type(value)
+        if _is_plain(kind):
+            return self._text(("attributes", kind, vars(value)))
         try:
             reduced = value.__reduce_ex__(4)
         except Exception as error:
@@ -290,12 +298,16 @@ class Hasher:
         if isinstance(reduced, str):
             return _hash(b"global", _address(type(value)), reduced.encode())
         parts = [list(part) if isinstance(part, Iterator) else part for part in reduced]
-        return self.digest(("object", *parts))
+        return self._text(("object", *parts))
 
 
 def _hash(*parts: bytes) -> bytes:
-    lengths = [len(part) for part in parts]
-    return hashlib.sha256(b"".join((repr(lengths).encode(), *parts))).digest()
+    return hashlib.sha256(_joined(*parts)).digest()
+
+
+def _joined(*parts: bytes) -> bytes:
+    """Parts in a row, from which they can be told apart."""
+    return b"".join((repr([*map(len, parts)]).encode(), *parts))
 
 
 def _name(kind: type) -> bytes:
@@ -328,6 +340,15 @@ def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
             loaded |= inner
             others |= more
     return frozenset(loaded), frozenset(others)
+
+
+@cache
+def _is_plain(kind: Any) -> bool:
+    """Whether a dataclass has no way of its own to be pickled: then its attributes say it all."""
+    ways = ("__reduce_ex__", "__reduce__", "__getstate__")
+    usual = all(getattr(kind, way) is getattr(object, way) for way in ways)
+    bases = kind.__mro__[1:]
+    return is_dataclass(kind) and usual and bases == (object,) and "__slots__" not in vars(kind)
 
 
 @cache

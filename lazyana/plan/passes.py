@@ -20,11 +20,11 @@ from lazyana.plan.program import (
     worlds,
 )
 from lazyana.plan.share import share
-from lazyana.plan.steps import AnyVariation, Varied, in_variation
+from lazyana.plan.steps import AnyVariation, Varied, by_numpy, in_variation
 from lazyana.plan.trace import trace
 from lazyana.sinks.base import NOMINAL
 
-__all__ = ["drop_unused", "live_values", "prune", "release", "share", "vary"]
+__all__ = ["direct", "drop_unused", "live_values", "prune", "release", "share", "vary"]
 
 
 def prune(program: Program, blueprint: Blueprint) -> Program:
@@ -87,6 +87,11 @@ def _fill_the_others(booking: Booking, keys: dict[str, str], steps: dict[str, St
             key = f"{nominal.key}@{variation}"
             steps[key] = replace(in_variation(nominal, variation), key=key)
             keys[variation] = key
+
+
+def direct(program: Program) -> Program:
+    """Call numpy's functions directly where their arguments allow it."""
+    return program.replace(steps=tuple(map(by_numpy, program.steps)))
 
 
 def release(program: Program) -> Program:

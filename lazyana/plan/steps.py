@@ -8,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from lazyana.data.elementwise import Elementwise
 from lazyana.errors import RunError
 from lazyana.plan.program import Step
 from lazyana.sinks.base import NOMINAL, Place
@@ -158,6 +159,14 @@ def check_length(cut: str, mask: ak.Array, column: ak.Array) -> None:
 def is_opaque(function: Any) -> bool:
     """Whether a function takes all the data of its arguments and makes no array of them."""
     return isinstance(function, Fill | WeightMatrix | CategoryMasks)
+
+
+def by_numpy(step: Step) -> Step:
+    """The step, calling a function of numpy directly where its arguments allow it."""
+    function = step.function
+    if isinstance(function, np.ufunc) and function.nout == 1 and not step.kwargs:
+        return Step(step.key, Elementwise(function), step.args)
+    return step
 
 
 def in_variation(step: Step, variation: str) -> Step:

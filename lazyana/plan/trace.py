@@ -12,6 +12,7 @@ import awkward as ak
 import numpy as np
 from awkward.typetracer import touch_data, typetracer_with_report
 
+from lazyana.data.guards import differ_by_numbers
 from lazyana.data.nanoevents import Blueprint, ReadPlan
 from lazyana.errors import LazyanaError
 from lazyana.plan.program import (
@@ -27,7 +28,7 @@ from lazyana.plan.program import (
     users_of,
     worlds,
 )
-from lazyana.plan.steps import Varied, is_opaque
+from lazyana.plan.steps import Varied, by_numpy, is_opaque
 
 Path = tuple[str | None, ...]
 """Where in an array a buffer is: names of fields, and None for going into a list."""
@@ -154,10 +155,13 @@ class Layouts:
 
 def _traced_once(step: Step, values: Mapping[str, Any], alike: dict[Any, Any]) -> Any:
     """Value of a step; the same for ufuncs of the same columns that differ by a number only."""
-    parts = tuple(arg.key if isinstance(arg, Ref) else type(arg) for arg in step.args)
-    numbers = all(isinstance(part, str) or part is float for part in parts)
-    if not isinstance(step.function, np.ufunc) or step.kwargs or not numbers:
+    if (
+        not isinstance(step.function, np.ufunc)
+        or step.kwargs
+        or not differ_by_numbers(step.function, step.args, Ref)
+    ):
         return _traced(step, values)
+    parts = tuple(arg.key if isinstance(arg, Ref) else type(arg) for arg in step.args)
     kind = (step.function, parts)
     if kind not in alike:
         alike[kind] = _traced(step, values)
@@ -166,7 +170,7 @@ def _traced_once(step: Step, values: Mapping[str, Any], alike: dict[Any, Any]) -
 
 def _traced(step: Step, values: Mapping[str, Any]) -> Any:
     if not is_opaque(step.function):
-        return run_step(step, values)
+        return run_step(by_numpy(step), values)
     for key in step.refs:
         if isinstance(values[key], ak.Array | ak.Record):
             touch_data(values[key])
@@ -184,6 +188,7 @@ def _touch_varied(
     needed = ordered(program.by_key, wanted)
     affected = downstream(users_of(needed), replaced) | replaced.keys()
     values: MutableMapping[str, Any] = ChainMap({}, nominal)
+    alike: dict[Any, Any] = {}
     probes: list[tuple[Step, Probe]] = []
     for step in needed:
         if step.key in replaced and isinstance(step.function, Varied):
@@ -191,7 +196,7 @@ def _touch_varied(
             values[step.key] = probe.array
             probes.append((step, probe))
         elif step.key in affected:
-            values[step.key] = _traced(step, values)
+            values[step.key] = _traced_once(step, values, alike)
         elif step.key not in nominal:
             nominal[step.key] = _traced(step, nominal)
     for step, probe in reversed(probes):

@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lazyana as la
+from lazyana.data.elementwise import Elementwise
 from lazyana.frame.compute import make_plan
 from lazyana.plan import passes
 from lazyana.plan.build import record
 from lazyana.plan.fingerprint import step_contents
-from lazyana.plan.program import Program, ordered
+from lazyana.plan.program import Program, Ref, Step, nominal_booking, ordered
 from lazyana.plan.steps import is_opaque
 
 AXIS = hist.axis.Regular(15, 0, 150, name="x")
@@ -390,3 +391,26 @@ def test_prune_keeps_only_what_outputs_need(events: Any) -> None:
     assert [step.title for step in program.steps] == ["MET", "pt", "multiply", "sum"]
     assert program.read is not None
     assert program.read.branches == ("MET_pt",)
+
+
+def test_only_functions_with_one_result_are_replaced() -> None:
+    steps = (
+        Step("a", np.add, (Ref("@events"), 1)),
+        Step("b", np.modf, (Ref("a"),)),
+        Step("c", ak.num, (Ref("a"),)),
+        Step("d", np.add, (Ref("a"), 1), {"dtype": np.float32}),
+    )
+    program = passes.direct(Program("p", steps, (nominal_booking("o", None, "d", ()),)))
+    functions = [step.function for step in program.steps]
+    assert functions == [Elementwise(np.add), np.modf, ak.num, np.add]
+    assert [step.key for step in program.steps] == ["a", "b", "c", "d"]
+
+
+def test_nothing_is_read_that_was_not_planned(events: Any) -> None:
+    """Records have fields that were not read: doing without awkward must not touch them."""
+    good = events.Jet[(events.Jet.pt > 30) & (abs(events.Jet.eta) < 2.4)]
+    outputs = events.sum(ak.sum(good.pt * 2 > 100, axis=1))
+    released = make_plan(outputs).stages[0]["released"]
+    assert any(isinstance(step.function, Elementwise) for step in released.steps)
+    result = la.compute(outputs, executor="sync", progress=False)
+    assert result.report.warnings == ()

@@ -1,37 +1,24 @@
-"""The pass that has numpy do the arithmetic of plain columns, without the way through awkward.
+"""Arithmetic of plain columns by numpy, without the way through awkward.
 
 awkward finds out for every operation how its arguments are nested, what methods they have and how
 they fit together, about a millisecond, which is more than the arithmetic takes. For numbers and
-lists of numbers of one shape there is nothing to find out.
+lists of numbers of one shape there is nothing to find out; nor is there for arrays without data,
+of which only the type is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from lazyana.plan.program import Program
-
 _SCALARS = (bool, int, float, np.number, np.bool_)
 # Parameters that say nothing of how an array behaves.
 _DESCRIPTIONS = frozenset({"__doc__", "typename"})
-
-
-def direct(program: Program) -> Program:
-    """Call numpy's functions directly where their arguments allow it."""
-    return program.replace(
-        steps=tuple(
-            replace(step, function=Elementwise(step.function))
-            if isinstance(step.function, np.ufunc) and step.function.nout == 1 and not step.kwargs
-            else step
-            for step in program.steps
-        )
-    )
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,10 @@ class Elementwise:
     function: np.ufunc
 
     def __call__(self, *args: Any) -> Any:
-        """What the function gives for arrays, as awkward would have it."""
+        """What the function gives for arrays, as awkward would have it.
+
+        Of arrays without data, whose buffers then are touched, an array without data.
+        """
         parts = _Parts()
         if all(map(parts.take, args)) and parts.arrays:
             return parts.wrapped(self.function)
@@ -70,25 +60,36 @@ class _Parts:
             return True
         if not isinstance(arg, ak.Array) or "__named_axis__" in arg.attrs:
             return False
-        values, nest = _opened(arg.layout)
+        traced = ak.backend(arg) == "typetracer"
+        values, nest = _typed(arg.layout) if traced else _opened(arg.layout)
         if values is None:
             return False
-        if self.arrays:
-            first = self.arrays[0]
-            if not _same_nest(nest, self._nests[0]) or len(values) != self._length:
-                return False
-            if arg.behavior is not first.behavior and arg.behavior != first.behavior:
-                return False
+        if self.arrays and not self._fits(arg, nest, len(values)):
+            return False
         self._length = len(values)
         self._nests.append(nest)
         self.arrays.append(arg)
         self.values.append(values)
         return True
 
+    def _fits(self, arg: ak.Array, nest: list[Any], length: int) -> bool:
+        """Whether another array is of the kind of those there are."""
+        first = self.arrays[0]
+        if ak.backend(first) != ak.backend(arg) or length != self._length:
+            return False
+        if arg.behavior is not first.behavior and arg.behavior != first.behavior:
+            return False
+        return _same_nest(nest, self._nests[0])
+
     def wrapped(self, function: np.ufunc) -> ak.Array:
         """The result of a function of the values, nested as the arguments are."""
         with np.errstate(all="ignore"):
             layout: Any = function(*self.values)
+        if ak.backend(self.arrays[0]) == "typetracer":
+            for array in self.arrays:
+                array.layout._touch_data(recursive=True)
+            innermost = self._nests[0][0]
+            layout = innermost.backend.nplike.empty((innermost.length,), dtype=layout.dtype)
         for level in zip(*self._nests, strict=True):
             parameters = _common(level)
             if level[0].is_list:
@@ -131,10 +132,28 @@ def _opened(layout: Any) -> tuple[npt.NDArray[Any] | None, list[Any]]:
     return (values[:length] if index is None else values[index[:length]]), nest
 
 
+def _typed(layout: Any) -> tuple[npt.NDArray[Any] | None, list[Any]]:
+    """No values, of the type of those of an array without data, and what it is nested of."""
+    nest: list[Any] = []
+    while isinstance(layout, ak.contents.ListOffsetArray) and _is_plain(layout.parameters):
+        if layout.offsets.dtype != np.int64:
+            return None, nest
+        nest.insert(0, layout)
+        layout = layout.content
+    if not isinstance(layout, ak.contents.NumpyArray) or not _is_plain(layout.parameters):
+        return None, nest
+    if len(layout.inner_shape):
+        return None, nest
+    nest.insert(0, layout)
+    return np.empty(0, layout.dtype), nest
+
+
 def _same_nest(one: list[Any], other: list[Any]) -> bool:
     """Whether two columns have the same lists."""
     return len(one) == len(other) and all(
-        mine.offsets is its.offsets or np.array_equal(mine.offsets.data, its.offsets.data)
+        mine.offsets is its.offsets
+        or not mine.offsets.nplike.known_data
+        or np.array_equal(mine.offsets.data, its.offsets.data)
         for mine, its in zip(one[1:], other[1:], strict=True)
     )
 
