@@ -10,8 +10,8 @@ it with numpy. Each way runs in a process of its own, so that its memory is its 
 ``executor="sync"`` and coffea's iterative executor. Every bin is compared.
 
 CPU seconds are those of the run, without the imports: recording, planning and all; the files were
-inspected before, and coffea's Runner knows their entries. How long recording and planning take is
-measured by doing them once more.
+inspected before, and coffea's Runner knows their entries. How much of the run is recording and
+planning is measured in that run.
 
 Run ``python benchmarks/configuration.py --help`` for options.
 """
@@ -40,6 +40,7 @@ from lazyana.toy.sample import write_dataset
 
 WAYS = ("configuration", "loops", "flat loops")
 REQUIRED = 10.0
+MOST = 0.1
 
 SIDES = (("Up", 1), ("Down", -1))
 SHIFTS = {
@@ -115,9 +116,7 @@ def corrected(parameters: Any) -> Callable[[Any, Any], dict[str, tuple[Any, Any,
         for kind in ("id", "iso"):
             correction = muons[muon.sf_name[year][kind]]
             found[f"sf_mu_{kind}"] = tuple(
-                ak.to_numpy(
-                    ak.prod(ak.unflatten(correction.evaluate(eta, pt, one), number), axis=1)
-                )
+                np.asarray(ak.prod(ak.unflatten(correction.evaluate(eta, pt, one), number), axis=1))
                 for one in ("nominal", "systup", "systdown")
             )
         return found  # type: ignore[return-value]
@@ -317,50 +316,42 @@ def configuration(files: list[str], parameters: Any) -> Any:
         },
         variables={
             name: HistConf(
-                [
-                    Axis(
-                        coll=one[0],
-                        field=one[1],
-                        pos=one[2],
-                        bins=one[3],
-                        start=one[4],
-                        stop=one[5],
-                    )
-                    for one in axes
-                ]
+                [Axis(**dict(zip(KEYS, one, strict=True))) for one in axes]  # type: ignore[arg-type]
             )
             for name, axes in HISTOGRAMS.items()
         },
     )
 
 
-def by_configuration(files: list[str], parameters: Any) -> Callable[[], Any]:
-    """The analysis by lazyana, to which the files are known."""
-    from lazyana.analysis.run import catalog_of, run
+def by_configuration(
+    files: list[str], parameters: Any, spent: dict[str, float]
+) -> Callable[[], Any]:
+    """The analysis by lazyana, to which the files are known; notes CPU seconds of its parts."""
+    import lazyana.analysis.run as running
+    from lazyana.frame import compute
 
     analysis = configuration(files, parameters)
-    catalog_of(analysis)
+    running.catalog_of(analysis)
+    for module, name in ((running, "recorded"), (compute, "make_plan")):
+        setattr(module, name, timed(getattr(module, name), name, spent))
 
     def whole() -> Any:
-        output = run(analysis, executor="sync", progress=False).output
+        output = running.run(analysis, executor="sync", progress=False).output
         return {name: output["variables"][name]["DY"]["DY"] for name in HISTOGRAMS}
 
     return whole
 
 
-def recording_and_planning(files: list[str], parameters: Any) -> dict[str, float]:
-    """CPU seconds before the first event is read."""
-    from lazyana.analysis.build import recorded
-    from lazyana.analysis.run import catalog_of
-    from lazyana.frame.compute import make_plan
+def timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
+    """The function, noting how many CPU seconds it takes."""
 
-    analysis = configuration(files, parameters)
-    catalog = catalog_of(analysis)
-    start = time.process_time()
-    made = recorded(analysis, catalog)
-    middle = time.process_time()
-    make_plan(made.outputs)
-    return {"recording": middle - start, "planning": time.process_time() - middle}
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        start = time.process_time()
+        found = function(*args, **kwargs)
+        spent[name] = time.process_time() - start
+        return found
+
+    return wrapped
 
 
 # ------------------------------------------------------------------------------------ measuring
@@ -369,18 +360,27 @@ def recording_and_planning(files: list[str], parameters: Any) -> dict[str, float
 def measure(way: str, files: list[str], parameters: Any, chunk: int, kept: Path) -> dict[str, Any]:
     """CPU seconds and peak memory of one way, in this process."""
     warnings.simplefilter("ignore")
+    import_vectors()
+    found: dict[str, Any] = {}
     if way == "configuration":
-        run = by_configuration(files, parameters)
+        run = by_configuration(files, parameters, found)
     else:
         run = by_loops(files, parameters, chunk, flat=way == "flat loops")
     start = time.process_time()
     histograms = run()
-    found: dict[str, Any] = {"cpu": time.process_time() - start}
+    found["cpu"] = time.process_time() - start
     found["peak"] = peak_memory()
-    if way == "configuration":
-        found |= recording_and_planning(files, parameters)
     kept.write_bytes(pickle.dumps(histograms))
     return found
+
+
+def import_vectors() -> None:
+    """Add two vectors: the library of vectors is imported bit by bit, where it is first used."""
+    from coffea.nanoevents.methods.candidate import behavior
+
+    fields = {key: [1.0] for key in ("pt", "eta", "phi", "mass", "charge")}
+    one = ak.zip(fields, with_name="PtEtaPhiMCandidate", behavior=behavior)
+    _ = (one + one).mass
 
 
 def peak_memory() -> int:
@@ -478,10 +478,9 @@ def compare(options: argparse.Namespace, temporary: Path) -> None:
 
     for way in found:
         print(f"{way:14s} {median(way, 'cpu'):7.2f} CPU s {median(way, 'peak') / 1e6:7.0f} MB peak")
-    before = {what: median("configuration", what) for what in ("recording", "planning")}
-    share = sum(before.values()) / median("configuration", "cpu")
-    shown = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in before.items())
-    print(f"{shown}: {share:.0%} of the run")
+    recording, planning = (median("configuration", what) for what in ("recorded", "make_plan"))
+    share = (recording + planning) / median("configuration", "cpu")
+    print(f"recording {recording:.2f} s, planning {planning:.2f} s: {share:.1%} of the run")
     ratios = {
         way: {what: median(way, what) / median("configuration", what) for what in ("cpu", "peak")}
         for way in WAYS[1:]
@@ -490,8 +489,9 @@ def compare(options: argparse.Namespace, temporary: Path) -> None:
         print(f"{way} / configuration: {ratio['cpu']:.1f}x CPU, {ratio['peak']:.2f}x memory")
     if options.json:
         options.json.write_text(json.dumps({"runs": found, "ratios": ratios}, indent=2) + "\n")
-    fine = ratios["loops"]["cpu"] >= REQUIRED and ratios["loops"]["peak"] >= 1
-    print(f"Required: {REQUIRED:g}x, no more memory: {'fulfilled' if fine else 'NOT fulfilled'}.")
+    fine = ratios["loops"]["cpu"] >= REQUIRED and ratios["loops"]["peak"] >= 1 and share < MOST
+    said = "fulfilled" if fine else "NOT fulfilled"
+    print(f"Required: {REQUIRED:g}x, no more memory, less than {MOST:.0%} before it runs: {said}.")
     if not fine:
         sys.exit(1)
 

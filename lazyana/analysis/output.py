@@ -221,18 +221,18 @@ class _Accumulator:
             for target, parts in targets.items():
                 for dataset in self._datasets_of(target):
                     some = [
-                        _scaled(_of_dataset(one, dataset), self._factor(target, part, dataset))
-                        if not variable.no_weights
-                        else _of_dataset(one, dataset)
+                        (one, 1.0 if variable.no_weights else self._factor(target, part, dataset))
                         for part, one in parts.items()
                         if dataset in one.axes["dataset"]
                     ]
-                    if some:
-                        whole = _named_as_users_know(
-                            _united(some), with_variation=self._is_mc(dataset)
-                        )
-                        place = found.setdefault(name, {}).setdefault(target, {})
-                        place[dataset] = variable.stored(whole)
+                    if not some:
+                        continue
+                    if len(some) > 1:
+                        some = [(_united([_of_dataset(*one, dataset) for one in some]), 1.0)]
+                    place = found.setdefault(name, {}).setdefault(target, {})
+                    place[dataset] = variable.stored(
+                        _named_as_users_know(*some[0], dataset, with_variation=self._is_mc(dataset))
+                    )
         return found
 
     def _columns(self) -> dict[str, Any]:
@@ -296,14 +296,12 @@ class _Accumulator:
         }
 
 
-def _of_dataset(one: hist.Hist[Any], dataset: str) -> hist.Hist[Any]:
-    """A histogram with that dataset only."""
-    position = one.axes["dataset"].index(dataset)
+def _of_dataset(one: hist.Hist[Any], factor: float, dataset: str) -> hist.Hist[Any]:
+    """A histogram with that dataset only, multiplied by a factor."""
     axes = (_labels([dataset], "dataset"), *tuple(one.axes)[1:])
     new: hist.Hist[Any] = hist.Hist(*axes, storage=hist.storage.Weight(), label=one.label)
-    source: Any = one.view(flow=True)
     target: Any = new.view(flow=True)
-    target[0] = source[position]
+    _copy(one, factor, dataset, target[0])
     return new
 
 
@@ -319,24 +317,27 @@ def _united(parts: list[hist.Hist[Any]]) -> hist.Hist[Any]:
     return merge_histograms(filled)
 
 
-def _scaled(one: hist.Hist[Any], factor: float) -> hist.Hist[Any]:
-    view: Any = one.view(flow=True)
-    view["value"] *= factor
-    view["variance"] *= factor**2
-    return one
-
-
-def _named_as_users_know(one: hist.Hist[Any], *, with_variation: bool) -> hist.Hist[Any]:
-    """A histogram of one dataset: the axes ``cat``, ``variation`` and its own."""
+def _named_as_users_know(
+    one: hist.Hist[Any], factor: float, dataset: str, *, with_variation: bool
+) -> hist.Hist[Any]:
+    """One dataset of a histogram, times a factor: axes ``cat``, ``variation`` and its own."""
     _, category, variation, *axes = one.axes
     first = [_labels(category, "cat")]
     if with_variation:
         first.append(_labels(variation, "variation"))
     new: hist.Hist[Any] = hist.Hist(*first, *axes, storage=hist.storage.Weight(), label=one.label)
-    source: Any = one.view(flow=True)
-    target: Any = new.view(flow=True)
-    target[...] = source[0] if with_variation else source[0][:, variation.index(NOMINAL)]
+    which = slice(None) if with_variation else variation.index(NOMINAL)
+    _copy(one, factor, dataset, new.view(flow=True), which)
     return new
+
+
+def _copy(
+    one: hist.Hist[Any], factor: float, dataset: str, target: Any, which: Any = slice(None)
+) -> None:
+    """Put one dataset of a histogram, times a factor, where it belongs."""
+    source: Any = one.view(flow=True)[one.axes["dataset"].index(dataset)][:, which]
+    np.multiply(source["value"], factor, out=target["value"])
+    np.multiply(source["variance"], factor**2, out=target["variance"])
 
 
 def _labels(labels: Iterable[str], name: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lazyana.data.partitions import bytes_of, partitions_of
+from lazyana.engine.allocator import give_back
 from lazyana.engine.executors import find_executor
 from lazyana.engine.job import Job, Partial, Work
 from lazyana.engine.nesting import Nesting, split
@@ -190,7 +191,13 @@ def compute(
     report = _report(plan, partial, seconds, chosen.description)
     settings = {**asdict(options), "on_error": how.on_error, "executor": chosen.description}
     provenance = _provenance(plan, settings, partial.problems)
-    values = [_stamped(value, provenance) for value in _values(plan, partial)]
+    states = _by_output(partial)
+    del partial  # so that states can go once their output is made of them
+    values = [
+        _stamped(_Finisher(plan, position).taken(states), provenance)
+        for position in range(len(plan.outputs))
+    ]
+    give_back()
     return Result(plan.nesting, values, report, provenance)
 
 
@@ -228,12 +235,12 @@ class _Finisher:
         ]
 
     def __call__(self, partial: Partial) -> Any:
-        return self.value(_by_output(partial))
+        return self.taken(_by_output(partial))
 
-    def value(self, states: Mapping[str, States]) -> Any:
-        """The output's value, given the states of all outputs."""
+    def taken(self, states: dict[str, States]) -> Any:
+        """The output's value, given the states of all outputs, of which its own are removed."""
         return finish(
-            [Filled(sink, states.get(name, {}), names) for name, sink, names in self._parts]
+            [Filled(sink, states.pop(name, {}), names) for name, sink, names in self._parts]
         )
 
 
@@ -281,11 +288,6 @@ def _prepare(plan: Plan) -> None:
         sink.check()
     for sink in files:
         sink.prepare()
-
-
-def _values(plan: Plan, partial: Partial) -> list[Any]:
-    states = _by_output(partial)
-    return [_Finisher(plan, position).value(states) for position in range(len(plan.outputs))]
 
 
 def _by_output(partial: Partial) -> dict[str, States]:

@@ -13,7 +13,7 @@ from lazyana.data.nanoevents import Blueprint
 from lazyana.plan.fingerprint import Hasher
 from lazyana.plan.lower import constant
 from lazyana.plan.program import Program, Ref, Step, drop_unused, ordered, rename
-from lazyana.plan.steps import SelectEvents, Varied
+from lazyana.plan.steps import Fill, SelectEvents, Varied
 from lazyana.plan.trace import Layouts
 
 
@@ -68,6 +68,10 @@ class _Sharing:
 
     def _add(self, step: Step) -> str:
         """Key of a step equal to this one: the one that is there, or this one, added."""
+        if self._layouts is None and isinstance(step.function, Fill):
+            # Each variation fills for itself, and equal fills were merged before.
+            self._steps[step.key] = step
+            return step.key
         digest = self._hasher.step(step, self._contents)
         if isinstance(step.function, Varied):
             # Nominal is no more than half of what a varied column is.
