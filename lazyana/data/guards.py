@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import awkward as ak
 import dask_awkward as dak
 import numpy as np
+from dask_awkward.lib import core
 from dask_awkward.lib.core import Scalar
 
 from lazyana.data.elementwise import Elementwise
@@ -156,18 +157,28 @@ def _remembered(collection: Any, where: Any, original: Callable[..., Any]) -> An
 
     Recording takes a millisecond or two, and analyses ask for the same fields in many places.
     Fields can be assigned in place, both of the collection and of what was taken from it: each is
-    known by the name that it had then.
+    known by the name that the collection had then, and everybody gets a copy.
     """
     if not isinstance(where, str):
         return original(collection, where)
     taken = vars(collection).setdefault(_TAKEN, {})
     asked = original, collection.name, where  # a property is no item
-    value, name = taken.get(asked, (None, None))
-    if value is None or value.name != name:
+    if asked not in taken:
         value = original(collection, where)
-        if isinstance(value, dak.Array):
-            taken[asked] = value, value.name
-    return value
+        if not isinstance(value, dak.Array):
+            return value
+        taken[asked] = value
+    return copied(taken[asked])
+
+
+def copied(column: dak.Array) -> dak.Array:
+    """The same column as another object, which writing a field in place does not reach.
+
+    What was taken from one need not be recorded again for the other.
+    """
+    copy = dak.Array(column.dask, column.name, column._meta, column.divisions)
+    vars(copy)[_TAKEN] = vars(column).setdefault(_TAKEN, {})
+    return copy
 
 
 def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -192,7 +203,7 @@ def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
             meta = Elementwise(ufunc)(*metas)
         if known is not None:
             types[known] = meta
-        return dak.map_partitions(ufunc, *inputs, output_divisions=1, meta=meta)
+        return core._map_partitions(ufunc, *inputs, output_divisions=1, meta=meta)
 
     return recorded
 

@@ -17,11 +17,6 @@ def lazy(value: Any) -> bool:
     return isinstance(value, dak.Array | dak.Scalar | dak.Record)
 
 
-def copied(column: dak.Array) -> dak.Array:
-    """The same column as another object, which writing a field in place does not reach."""
-    return dak.Array(column.dask, column.name, column._meta, column.divisions)
-
-
 def check_name(what: str, name: Any, reserved: type | None = None) -> None:
     """Refuse names that cannot be told apart or would hide a method.
 

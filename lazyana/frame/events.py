@@ -10,10 +10,10 @@ import awkward as ak
 import dask_awkward as dak
 import numpy as np
 
-from lazyana.data.guards import no_field
+from lazyana.data.guards import copied, no_field
 from lazyana.data.nanoevents import LABEL_FIELD
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
-from lazyana.frame.checks import check_mask, check_name, copied, lazy, path_of, same_kind
+from lazyana.frame.checks import check_mask, check_name, lazy, path_of, same_kind
 from lazyana.frame.group import Group, Level
 from lazyana.frame.labels import Labels, Metadata, without_label
 from lazyana.frame.outputs import Booking

@@ -11,6 +11,7 @@ from typing import Any
 import dask_awkward as dak
 from dask_awkward.layers import AwkwardInputLayer
 from dask_awkward.layers.layers import AwkwardTreeReductionLayer
+from dask_awkward.lib import core
 
 from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Dataset
@@ -129,7 +130,7 @@ class Group:
         if key not in self._selected:
             above = self.select(column, level, target.parent)
             token = hashlib.sha256(f"{above.name} {target.number}".encode()).hexdigest()[:32]
-            chosen = dak.map_partitions(
+            chosen = core._map_partitions(
                 SelectEvents(target.cut),
                 above,
                 target.mask,

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import awkward as ak
 import dask_awkward as dak
 from awkward.typetracer import length_zero_if_typetracer, touch_data
+from dask_awkward.lib import core
 
 from lazyana.errors import InputTypeError
 
@@ -69,7 +70,8 @@ def mapped(
             raise InputTypeError(msg)
     if meta is not None:
         call = Typed(call, meta.layout.form_with_key(None))
-    return dak.map_partitions(call, *columns, label=label)
+    # dask-awkward's own way in for flat arguments: they need not be searched for columns.
+    return core._map_partitions(call, *columns, label=label)
 
 
 @dataclass(frozen=True)

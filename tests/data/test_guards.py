@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import os
@@ -16,8 +17,9 @@ import dask_awkward as dak
 import numpy as np
 import pytest
 from coffea.nanoevents import NanoAODSchema
+from dask_awkward.lib import core
 
-from lazyana.data.guards import install_guards, is_ours
+from lazyana.data.guards import copied, install_guards, is_ours
 from lazyana.data.inspect import inspect
 from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import ColumnError, LazyValueError
@@ -231,11 +233,43 @@ def test_others_are_not_ours(events: Any) -> None:
     assert is_ours(events.Muon.pt + 1)
 
 
-def test_fields_are_recorded_once(events: Any) -> None:
+def test_fields_are_recorded_once(events: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = events.Jet.pt, events.Jet.mass, copied(events).Jet
+    recorded: list[Any] = []
+    record = core._map_partitions
+    monkeypatch.setattr(
+        core, "_map_partitions", lambda *a, **k: (recorded.append(a), record(*a, **k))[1]
+    )
+    assert events["Jet"]["pt"].name == events.Jet.pt.name == first[0].name
+    assert copied(events).Jet.mass.name == first[1].name
+    assert copied(first[2]).mass.name == first[1].name
+    assert recorded == []
+    assert events.Jet.eta.name != first[0].name
+    assert len(recorded) == 1
+
+
+def test_types_of_arithmetic_are_those_of_awkward(events: Any) -> None:
+    """The type is found without the operation, or is that of the same with another number."""
     jets = events.Jet
-    assert jets is events["Jet"]
-    assert jets.pt is jets["pt"]
-    assert jets.mass is jets.mass
+    columns = (jets.pt, jets.jetId, jets.area > 0, events.MET.pt, ak.num(jets))
+    for column, other in itertools.product(columns, (*columns, 2, 2.5, True)):
+        for ufunc in (np.add, np.multiply, np.greater, np.equal, np.hypot, np.maximum):
+            for args in ((column, other), (other, column), (column, other)):
+                metas = [one._meta if isinstance(one, dak.Array) else one for one in args]
+                try:
+                    expected = ufunc(*metas)
+                except (TypeError, ValueError) as error:
+                    with pytest.raises(type(error)):
+                        ufunc(*args)
+                    continue
+                assert ufunc(*args)._meta.type.content == expected.type.content
+
+
+def test_number_too_large_for_a_column_is_refused(events: Any) -> None:
+    column = ak.values_astype(events.MET.pt, np.int8)
+    assert (column + 1)._meta.type.content == (column + 2)._meta.type.content
+    with pytest.raises(OverflowError):
+        column + 1000
 
 
 def test_fields_assigned_in_place_are_new(events: Any) -> None:
