@@ -177,7 +177,7 @@ def copied(column: dak.Array) -> dak.Array:
     What was taken from one need not be recorded again for the other.
     """
     copy = dak.Array(column.dask, column.name, column._meta, column.divisions)
-    vars(copy)[_TAKEN] = vars(column).setdefault(_TAKEN, {})
+    vars(copy)[_TAKEN] = vars(column).setdefault(_TAKEN, {})  # type: ignore[index, attr-defined]
     return copy
 
 

@@ -19,13 +19,14 @@ from dask._task_spec import (
     Tuple,
     convert_legacy_task,
 )
-from dask_awkward.layers import AwkwardInputLayer
+from dask.blockwise import blockwise_token
+from dask_awkward.layers import AwkwardBlockwiseLayer, AwkwardInputLayer
 from dask_awkward.layers.layers import AwkwardTreeReductionLayer
 from dask_awkward.lib.core import ArgsKwargsPackedFunction
 from dask_awkward.lib.structure import _ArgCartesianFn, _CartesianFn
 
 from lazyana.errors import FrameMismatchError, LazyValueError
-from lazyana.plan.program import SOURCE, Ref, Step
+from lazyana.plan.program import SOURCE, Ref, Step, filled
 
 _CONTAINERS = {List: list, Tuple: tuple, Set: set}
 _REPACKING = {_CartesianFn: ak.cartesian, _ArgCartesianFn: ak.argcartesian}
@@ -105,6 +106,8 @@ def combines_all_events(what: str) -> str:
 def _lower_layer(name: str, layer: Any) -> dict[str, Step]:
     if isinstance(layer, AwkwardTreeReductionLayer):
         raise LazyValueError(combines_all_events(repr(_word(name))))
+    if type(layer) is AwkwardBlockwiseLayer and not layer.io_deps:
+        return _lower_blockwise(name, layer)
     tasks = dict(layer)
     if any(isinstance(key, tuple) and key[1:] != (0,) for key in tasks):
         msg = f"{_word(name)!r} rearranges events across partitions, which a lazy column cannot."
@@ -114,6 +117,20 @@ def _lower_layer(name: str, layer: Any) -> dict[str, Step]:
     for key, task in tasks.items():
         _lower_task(_flat_key(key), convert_legacy_task(key, task, names), steps)
     return steps
+
+
+def _lower_blockwise(name: str, layer: Any) -> dict[str, Step]:
+    """The steps of a layer with one task a partition, which need not be written out to be known."""
+    written: dict[str, Step] = {}
+    _lower_task(name, layer.task, written)
+    values = {
+        blockwise_token(position): _convert(value, name, written) if index is None else Ref(value)
+        for position, (value, index) in enumerate(layer.indices)
+    }
+    return {
+        key: Step(key, step.function, filled(step.args, values), filled(step.kwargs, values))
+        for key, step in written.items()
+    }
 
 
 def _lower_task(key: str, task: Any, steps: dict[str, Step]) -> None:

@@ -272,6 +272,15 @@ def test_number_too_large_for_a_column_is_refused(events: Any) -> None:
         column + 1000
 
 
+def test_copy_is_not_written_through() -> None:
+    array = dak.from_awkward(ak.Array([{"x": 1}]), 1)
+    other = copied(array)
+    assert other.name == array.name
+    other["y"] = 2
+    assert array.fields == ["x"]
+    assert other.fields == ["x", "y"]
+
+
 def test_fields_assigned_in_place_are_new(events: Any) -> None:
     muons = events.Muon[events.Muon.pt > 20]
     before = muons.pt

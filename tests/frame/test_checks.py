@@ -15,7 +15,6 @@ from lazyana.errors import InputError, InputTypeError
 from lazyana.frame.checks import (
     check_mask,
     check_name,
-    copied,
     lazy,
     path_of,
     same_kind,
@@ -36,15 +35,6 @@ def test_lazy_is_what_dask_awkward_makes() -> None:
     assert not lazy(lambda events: events)
     assert not lazy(ak.Array([1]))
     assert not lazy(dask.delayed(3))
-
-
-def test_copy_is_not_written_through() -> None:
-    array = column([{"x": 1}])
-    other = copied(array)
-    assert other.name == array.name
-    other["y"] = 2
-    assert array.fields == ["x"]
-    assert other.fields == ["x", "y"]
 
 
 @pytest.mark.parametrize("name", ["a", "jes_Total", "µ", "HLT.x", "2018"])
