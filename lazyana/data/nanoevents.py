@@ -109,21 +109,10 @@ class Blueprint:
 
     def without_data(self) -> ak.Array:
         """Events without data, shape ``(events,)``, a new array each time."""
-        events = ak.Array(self._typetracer.layout, behavior=self.behavior)
-        events.attrs["@original_array"] = events
-        return events
+        return self._array(self._traced[0])
 
-    @cached_property
-    def _typetracer(self) -> ak.Array:
-        return typetracer_from_form(self.form)
-
-    def trace(self, collections: Iterable[str] | None = None) -> tuple[ak.Array, Any]:
+    def trace(self) -> tuple[ak.Array, Any]:
         """Events without data, and the report of which buffers get touched.
-
-        Parameters
-        ----------
-        collections
-            Which collections the events have; None for all.
 
         Returns
         -------
@@ -132,12 +121,28 @@ class Blueprint:
         report
             To be given to `needed` after use.
         """
-        form = self.form if collections is None else _keep_fields(self.form, sorted(collections))
-        events, report = typetracer_with_report(
-            form, highlevel=True, behavior=self.behavior, buffer_key=buffer_key
-        )
+        layout, report = typetracer_with_report(self.form, buffer_key=buffer_key)
+        return self._array(layout), report
+
+    def retrace(self) -> tuple[ak.Array, Any]:
+        """As `trace`, with the arrays of `without_data`: nothing was touched yet of them.
+
+        They need not be made, which takes long for a thousand branches. Their report is one: what
+        is touched of other arrays from here meanwhile is in it too.
+        """
+        layout, report = self._traced
+        report.commit("before")
+        return self._array(layout), report
+
+    @cached_property
+    def _traced(self) -> tuple[ak.contents.Content, Any]:
+        layout, report = typetracer_with_report(self.form, buffer_key=buffer_key)
+        return layout, report
+
+    def _array(self, layout: ak.contents.Content) -> ak.Array:
+        events = ak.Array(layout, behavior=self.behavior)
         events.attrs["@original_array"] = events
-        return events, report
+        return events
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is derived, which every process derives for itself."""

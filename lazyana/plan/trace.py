@@ -14,7 +14,6 @@ from awkward.typetracer import touch_data, typetracer_with_report
 
 from lazyana.data.guards import differ_by_numbers
 from lazyana.data.nanoevents import Blueprint, ReadPlan
-from lazyana.errors import LazyanaError
 from lazyana.plan.program import (
     PLACE,
     SOURCE,
@@ -54,20 +53,7 @@ def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     ReadPlan
         Branches and buffers.
     """
-    collections = _collections(program)
-    try:
-        return _trace(program, blueprint, collections, collections)
-    except LazyanaError:
-        if collections is None:
-            raise
-        # A function may look up other collections by itself, such as `matched_gen` does.
-        return _trace(program, blueprint, None, collections)
-
-
-def _trace(
-    program: Program, blueprint: Blueprint, traced: set[str] | None, taken: set[str] | None
-) -> ReadPlan:
-    events, report = blueprint.trace(traced)
+    events, report = blueprint.retrace()
     values: dict[str, Any] = {SOURCE: events, PLACE: None}
     found = worlds(program)
     varied = {key for wanted in found for key in wanted}
@@ -79,6 +65,7 @@ def _trace(
     for wanted, shifts in found.items():
         _touch_varied(program, wanted, shifts, values)
     # What is used without being touched here is read when it is used.
+    taken = _collections(program)
     return blueprint.needed(report, blueprint.form.fields if taken is None else taken)
 
 

@@ -237,9 +237,12 @@ def test_fields_are_recorded_once(events: Any, monkeypatch: pytest.MonkeyPatch) 
     first = events.Jet.pt, events.Jet.mass, copied(events).Jet
     recorded: list[Any] = []
     record = core._map_partitions
-    monkeypatch.setattr(
-        core, "_map_partitions", lambda *a, **k: (recorded.append(a), record(*a, **k))[1]
-    )
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        recorded.append(args)
+        return record(*args, **kwargs)
+
+    monkeypatch.setattr(core, "_map_partitions", count)
     assert events["Jet"]["pt"].name == events.Jet.pt.name == first[0].name
     assert copied(events).Jet.mass.name == first[1].name
     assert copied(first[2]).mass.name == first[1].name
