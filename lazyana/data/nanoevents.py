@@ -13,7 +13,7 @@ from typing import Any
 
 import awkward as ak
 import dask_awkward as dak
-from awkward.typetracer import typetracer_from_form, typetracer_with_report
+from awkward.typetracer import typetracer_from_form
 from coffea.nanoevents.schemas import BaseSchema
 from coffea.nanoevents.util import quote
 from dask_awkward.lib.utils import buffer_keys_required_to_compute_shapes, trace_form_structure
@@ -34,6 +34,7 @@ from lazyana.data.guards import install_guards
 from lazyana.data.mixed import Gap, with_options
 from lazyana.data.partitions import Partition
 from lazyana.data.reading import read_branches
+from lazyana.data.tracer import tracer
 from lazyana.errors import InputTypeError, LazyValueError
 from lazyana.options import ReadOptions
 
@@ -121,7 +122,7 @@ class Blueprint:
         report
             To be given to `needed` after use.
         """
-        layout, report = typetracer_with_report(self.form, buffer_key=buffer_key)
+        layout, report = tracer(self.form)
         return self._array(layout), report
 
     def retrace(self) -> tuple[ak.Array, Any]:
@@ -136,8 +137,7 @@ class Blueprint:
 
     @cached_property
     def _traced(self) -> tuple[ak.contents.Content, Any]:
-        layout, report = typetracer_with_report(self.form, buffer_key=buffer_key)
-        return layout, report
+        return tracer(self.form)
 
     def _array(self, layout: ak.contents.Content) -> ak.Array:
         events = ak.Array(layout, behavior=self.behavior)
