@@ -8,6 +8,7 @@ from typing import Any
 
 import hist
 import numpy as np
+from hist.axis.transform import AxisTransform
 
 from lazyana.analysis.columns import (
     EVENTS,
@@ -290,6 +291,13 @@ class Axis:
                 f"{', '.join(TRANSFORMS)}, or one of hist.axis.transform."
             )
             raise InputError(msg)
+        if not isinstance(self.transform, str | AxisTransform):
+            msg = (
+                f"{self._what} has a {type(self.transform).__name__} as transform: name one of "
+                f"{', '.join(TRANSFORMS)}, give one of hist.axis.transform, or fill the histogram "
+                "with a column that is transformed already."
+            )
+            raise InputTypeError(msg)
         if self.transform == "log" and self.start is not None and self.start <= 0:
             msg = f"{self._what} has transform 'log' and starts at {self.start}: start above 0."
             raise InputError(msg)

@@ -193,12 +193,17 @@ class Recording:
         Meanwhile its events are those of the workflow, for its hooks.
         """
         rules, whole = self.analysis.rules, workflow.events.frame
+        fields = dict(workflow.custom_histogram_fields)
         for name in rules.subsamples.get(context.sample) or (None,):
             if name is not None:
                 selection = self.analysis.subsamples[context.sample]
                 mask = selection.mask(name, EventsView(whole), context)
-                workflow.events.replace(whole.filter(**{name: mask}))
+                kept = whole.define(**{f"custom_{key}": one for key, one in fields.items()})
+                kept = kept.filter(**{name: mask})
+                workflow.events.replace(kept)
+                workflow.custom_histogram_fields = {key: kept[f"custom_{key}"] for key in fields}
             yield rules.names_of(context.sample, name)[-1], name
+            workflow.custom_histogram_fields = dict(fields)
             workflow.events.replace(whole)
 
     def _once(self, workflow: Workflow, context: Context) -> tuple[Once, Events]:

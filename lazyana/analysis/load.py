@@ -99,7 +99,7 @@ def _executed(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except LazyanaError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"The configuration {file} cannot be executed: {told(error)}"
         raise InputError(msg) from error
     return module

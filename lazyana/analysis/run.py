@@ -92,6 +92,17 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
         RunOptions(self.partition_size, self.merge_fan_in, self.limit_partitions)
+        check_switch("n_minus_one", self.n_minus_one)
+        if self.progress is not None:
+            check_switch("progress", self.progress)
+        limit = self.limit_files
+        if limit is not None and (type(limit) is not int or limit < 1):
+            msg = f"limit_files is {limit!r}: give a number of files of each dataset, from 1 on."
+            raise InputError(msg)
+        report: object = self.performance_report
+        if not isinstance(report, str | Path | None):
+            msg = f"performance_report is {report!r}: give the path of a file."
+            raise InputTypeError(msg)
         ReadOptions(on_error=self.on_error, retries=self.retries)
         find_executor(
             self.executor, workers=self.workers, performance_report=self.performance_report
@@ -134,6 +145,19 @@ class Settings:
         return configuration_hash(
             analysis, limited(analysis.fileset, self.limit_files), {"asked": asked}
         )
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse anything but true and false.
+
+    Raises
+    ------
+    InputTypeError
+        Anything else.
+    """
+    if not isinstance(value, bool):
+        msg = f"{name} is {value!r}: it is either true or false."
+        raise InputTypeError(msg)
 
 
 def run(

@@ -9,11 +9,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from lazyana.analysis.run import Settings
+from lazyana.analysis.run import Settings, check_switch
 from lazyana.errors import FileError, InputError, did_you_mean
 
 SEPARATE = ("process_separately", "group_samples", "overwrite")
 """Options besides those of `Settings`."""
+
+_SWITCHES = ("process_separately", "overwrite", "skip_bad_files")
 
 _RENAMED = {
     "scaleout": "workers",
@@ -138,6 +140,8 @@ def _translated(name: str, written: str, value: Any, notices: list[str]) -> dict
     if name in _REPLACED:
         notices.append(f"{written} is not used: {_REPLACED[name]}")
         return {}
+    if name in _SWITCHES and value is not None:
+        check_switch(name, value)
     if name == "skip_bad_files":
         notices.append(f"{written} is on_error here, 'skip' or 'raise'")
         return {"on_error": "skip" if value else "raise"}

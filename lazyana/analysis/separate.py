@@ -23,7 +23,13 @@ from lazyana.analysis.record import (
 )
 from lazyana.analysis.run import AnalysisResult, Settings, computed
 from lazyana.engine.result import Result
-from lazyana.errors import InputError, LazyanaError, OutputExistsError, did_you_mean
+from lazyana.errors import (
+    InputError,
+    InputTypeError,
+    LazyanaError,
+    OutputExistsError,
+    did_you_mean,
+)
 
 
 def run_separately(
@@ -112,10 +118,16 @@ def _run_all(
         write_json(skims_path(folder), {name: one for some in every for name, one in some.items()})
 
 
-def _units(analysis: Analysis, groups: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
+def _units(analysis: Analysis, groups: Any) -> dict[str, list[str]]:
     """The datasets of each output, by its name."""
     group_of: dict[str, str] = {}
+    if not isinstance(groups, Mapping | None):
+        msg = f"group_samples is {groups!r}: give lists of samples by the name of their group."
+        raise InputTypeError(msg)
     for group, samples in (groups or {}).items():
+        if not isinstance(samples, str | Sequence):
+            msg = f"group_samples[{group!r}] is {samples!r}: give a list of samples."
+            raise InputTypeError(msg)
         for sample in [samples] if isinstance(samples, str) else samples:
             if sample not in analysis.rules.samples:
                 known = analysis.rules.samples

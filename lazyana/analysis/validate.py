@@ -14,8 +14,10 @@ from lazyana.analysis.datasets import limited
 from lazyana.analysis.filecheck import Files, checked_files, with_missing
 from lazyana.analysis.load import load_config
 from lazyana.analysis.mistakes import Mistake, Sections, mistakes, sections_of, told
+from lazyana.analysis.run import Settings
 from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Fileset, FilesetLike
+from lazyana.errors import LazyanaError
 from lazyana.report.tables import Table
 
 Level: TypeAlias = Literal["error", "warning"]
@@ -148,6 +150,7 @@ def validate(
     if left is None:
         return Validation(str(cfg), _of_configuration(wrong), {})
     analysis = _analysis(left)
+    wrong += _of_run_options(analysis)
     warnings = _without_golden_json(analysis)
     if not files:
         return Validation(str(cfg), (*_of_configuration(wrong), *warnings), {})
@@ -156,6 +159,15 @@ def validate(
         wrong += mistakes(left, lambda some: recorded(_analysis(some), found.catalog))[0]
     problems = (*_of_configuration(wrong), *_of_files(found), *warnings)
     return Validation(str(cfg), problems, _summary(found.catalog))
+
+
+def _of_run_options(analysis: Analysis) -> list[Mistake]:
+    """What is wrong with how it runs; not of the executor, which the command line may name."""
+    try:
+        Settings.of({"executor": "sync"}, analysis)
+    except LazyanaError as error:
+        return [Mistake("run_options", told(error))]
+    return []
 
 
 def validate_files(source: FilesetLike, **inspecting: Any) -> Validation:

@@ -109,7 +109,9 @@ def _settled(run_options: tuple[str, ...], options: dict[str, Any]) -> dict[str,
         options["executor"], said = executor_of(options["executor"])
         notices += (said,) if said else ()
     test = options.pop("test")
-    chosen |= {name: value for name, value in options.items() if value not in (None, False)}
+    chosen |= {
+        name: value for name, value in options.items() if value is not None and value is not False
+    }
     if options["progress"] is False:
         chosen["progress"] = False
     if test:

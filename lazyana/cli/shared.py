@@ -24,7 +24,13 @@ REPORT = click.option(
 def names(context: Any, parameter: Any, text: str | None) -> tuple[str, ...] | None:
     """Names separated by commas, as a callback of an option."""
     del context, parameter
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+    if text is None:
+        return None
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        msg = f"{text!r} names nothing: give names separated by commas, or leave the option out."
+        raise click.BadParameter(msg)
+    return found
 
 
 def _size(context: Any, parameter: Any, text: str | None) -> int | str | None:

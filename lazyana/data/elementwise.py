@@ -44,6 +44,11 @@ class Elementwise:
         return self.function(*args)
 
 
+def is_elementwise(function: np.ufunc) -> bool:
+    """Whether a function works value by value and has one result."""
+    return function.nout == 1 and function.signature is None
+
+
 class _Parts:
     """The flat values of some arguments, and how they are nested."""
 

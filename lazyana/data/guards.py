@@ -19,7 +19,7 @@ import numpy as np
 from dask_awkward.lib import core
 from dask_awkward.lib.core import Scalar
 
-from lazyana.data.elementwise import Elementwise
+from lazyana.data.elementwise import Elementwise, is_elementwise
 from lazyana.errors import ColumnError, LazyValueError, did_you_mean, type_text
 
 _TAKEN = "_lazyana_taken"
@@ -191,7 +191,7 @@ def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(original)
     def recorded(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        usual = method == "__call__" and ufunc.nout == 1 and not kwargs
+        usual = method == "__call__" and is_elementwise(ufunc) and not kwargs
         if not usual or not all(map(_is_operand, inputs)):
             return original(self, ufunc, method, *inputs, **kwargs)
         known = None

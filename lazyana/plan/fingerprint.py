@@ -12,7 +12,7 @@ import sysconfig
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -139,19 +139,19 @@ class Hasher:
             # The hash of what is behind it.
             content = self._contents.get(value.key)
             return b"@" + content if content else _joined(b"@", value.key.encode())
-        if kind in _FLAT or isinstance(value, _FLAT):
+        if kind in _FLAT:
             # repr tells 0.0 from -0.0, and the type True from 1 and 1.0.
             return b"=%b %b" % (_name(kind), repr(value).encode())
         known = self._known.get(id(value))
         if known is not None:
             return known[1]
-        if isinstance(value, _SEQUENCES):
+        if kind in _SEQUENCES:
             return _joined(b"(", _name(kind), *map(self._text, value))
-        if isinstance(value, _MAPPINGS):
+        if kind in _MAPPINGS:
             # The order of a mapping can matter: it is that of the fields of a zipped record.
             pairs = (self._text(part) for item in value.items() for part in item)
             return _joined(b"{", _name(kind), *pairs)
-        if isinstance(value, _SETS):
+        if kind in _SETS:
             return _joined(b"set", *sorted(map(self._text, value)))
         if kind is slice:
             return self._text(("slice", value.start, value.stop, value.step))
@@ -199,13 +199,16 @@ class Hasher:
             return self._ufunc(value)
         if isinstance(value, staticmethod | classmethod):
             return self._text((type(value).__name__, value.__func__))
-        if isinstance(value, property):
-            return self._text(("property", value.fget, value.fset))
+        if isinstance(value, property | cached_property):
+            functions = [getattr(value, name, None) for name in ("fget", "fset", "func")]
+            return self._text(("property", functions))
         if callable(value) and hasattr(value, "__qualname__"):
             return self._callable(value)
         return self._reduced(value)
 
     def _array(self, value: Any) -> bytes:
+        if isinstance(value, np.ma.MaskedArray):
+            return self._text(("masked", value.data, np.ma.getmaskarray(value), value.fill_value))
         array = np.ascontiguousarray(value)
         shape = np.shape(value)
         if array.dtype.hasobject:
@@ -221,7 +224,9 @@ class Hasher:
 
     def _function(self, function: types.FunctionType) -> bytes:
         module = function.__module__
-        if _from_library(module) and "<" not in function.__qualname__:
+        # What `functools.wraps` made of it has the module and name of another, but its own globals.
+        ours = _from_library(module) and _from_library(function.__globals__.get("__name__"))
+        if ours and "<" not in function.__qualname__:
             return _hash(b"function", _address(function), _version(module))
         code = function.__code__
         cells = [_cell(cell) for cell in function.__closure__ or ()]
@@ -251,8 +256,11 @@ class Hasher:
         if isinstance(value, types.MethodType):
             return self._text(("method", value.__self__, value.__func__))
         inner = getattr(value, "py_func", None) or getattr(value, "__wrapped__", None)
+        if inner is not None and _from_library(type(value).__module__):
+            options = getattr(value, "targetoptions", None)  # of numba
+            return self._text(("wrapped", _address(type(value)), inner, options))
         if inner is not None:
-            return self._text(("wrapped", _address(type(value)), inner))
+            return self._reduced(value)
         owner = getattr(value, "__self__", None)
         owner = None if isinstance(owner, types.ModuleType) else owner
         return self._text(("builtin", _address(value), owner))
@@ -286,7 +294,12 @@ class Hasher:
     def _reduced(self, value: Any) -> bytes:
         kind: Any = type(value)
         if _is_plain(kind):
-            return self._text(("attributes", kind, vars(value)))
+            kept = {
+                name: item
+                for name, item in vars(value).items()
+                if not isinstance(getattr(kind, name, None), cached_property)
+            }
+            return self._text(("attributes", kind, kept))
         try:
             reduced = value.__reduce_ex__(4)
         except Exception as error:

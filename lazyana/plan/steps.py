@@ -8,7 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from lazyana.data.elementwise import Elementwise
+from lazyana.data.elementwise import Elementwise, is_elementwise
 from lazyana.errors import RunError
 from lazyana.plan.program import Step
 from lazyana.sinks.base import NOMINAL, Place
@@ -164,7 +164,7 @@ def is_opaque(function: Any) -> bool:
 def by_numpy(step: Step) -> Step:
     """The step, calling a function of numpy directly where its arguments allow it."""
     function = step.function
-    if isinstance(function, np.ufunc) and function.nout == 1 and not step.kwargs:
+    if isinstance(function, np.ufunc) and is_elementwise(function) and not step.kwargs:
         return Step(step.key, Elementwise(function), step.args)
     return step
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from lazyana.errors import FileError, OutputExistsError, RunError
+from lazyana.errors import FileError, InputError, OutputExistsError, RunError, did_you_mean
+from lazyana.sinks.columns import COMPRESSIONS
 from lazyana.sinks.folder import MANIFEST, UNFINISHED, Folder, absolute
 from lazyana.sinks.manifest import unpack_schema
 from lazyana.sinks.parquet import common_schema
@@ -100,6 +101,8 @@ def merge_columns(
     ------
     FileError
         No parquet files; columns that are not complete.
+    InputError
+        The folder itself, or one in it, as target; a compression that there is not.
     OutputExistsError
         A file that is there already; before anything is written.
     RunError
@@ -107,6 +110,18 @@ def merge_columns(
     """
     folder = Folder(absolute(source))
     written = Folder(absolute(target) if target is not None else f"{folder.url.rstrip('/')}_merged")
+    if f"{written.url.rstrip('/')}/".startswith(f"{folder.url.rstrip('/')}/"):
+        msg = (
+            f"{written.url} is the folder that is merged, or in it: merged files would be among "
+            "those they are made of. Write to another folder."
+        )
+        raise InputError(msg)
+    if compression not in COMPRESSIONS:
+        msg = (
+            f"There is no compression {compression!r}.{did_you_mean(compression, COMPRESSIONS)} "
+            f"Choose one of {', '.join(COMPRESSIONS)}."
+        )
+        raise InputError(msg)
     tasks = list(_tasks(folder))
     if not tasks:
         msg = f"There are no parquet files in {folder.url}."

@@ -130,6 +130,7 @@ def test_options_are_in_the_known_order() -> None:
         ({"transform": "log", **REGULAR}, "start above 0"),
         ({"transform": "sqrt", "bins": [1, 2]}, "transform is for regular axes"),
         ({"transform": "sqrt", "overflow": False, **REGULAR}, "both flow bins"),
+        ({"transform": np.log, **REGULAR}, "a ufunc as transform"),
         ({"growth": True, **REGULAR}, "give all of them"),
         ({"growth": True, "type": "strcat", "bins": ["a"]}, "give all of them"),
         ({"pos": -1, **REGULAR}, "positions are 0, 1, 2"),

@@ -255,6 +255,34 @@ def test_hooks_of_the_workflow(zmumu: Make, computed: Any) -> None:
     assert ak.all(table[DY].events_ht > 30)
 
 
+def test_custom_columns_of_subsamples(
+    zmumu: Make, configuration: Callable[..., dict[str, Any]]
+) -> None:
+    base: Any = zmumu().workflow
+
+    class Extra(base):  # type: ignore[misc]
+        def process_extra_after_presel(self, variation: str) -> None:
+            self.custom_histogram_fields["half"] = self.events.ll.mass / 2
+
+    axis = Axis("half", bins=10, start=25, stop=75, coll="custom")
+    both = []
+    for subsamples in ({}, {"DYJetsToLL": {"many": "nJetGood > 0", "few": "nJetGood == 0"}}):
+        given = configuration(workflow=Extra, variables={"half": HistConf([axis])}, columns={})
+        given["datasets"]["subsamples"] = subsamples
+        one = Analysis(**given)
+        result = la.compute(recorded(one, catalog_of(one)).outputs, executor="sync", progress=False)
+        where = {"dataset": DY, "category": "baseline", "variation": "nominal"}
+        parts = [
+            part["0"][where].values()
+            for target, part in result["variables"]["half"].items()
+            if target.startswith("DY")
+        ]
+        assert all(part.sum() > 0 for part in parts)
+        both.append(parts)
+    assert [len(parts) for parts in both] == [1, 2]
+    np.testing.assert_allclose(sum(both[1]), both[0][0], rtol=1e-12)
+
+
 def test_hooks_see_the_events_of_a_subsample(
     zmumu: Make, configuration: Callable[..., dict[str, Any]]
 ) -> None:

@@ -17,7 +17,7 @@ from lazyana.analysis.calibrators import Calibrator
 from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Cut
-from lazyana.analysis.run import explained, run
+from lazyana.analysis.run import Settings, explained, run
 from lazyana.errors import InputError, InputTypeError, OutputExistsError
 
 Make = Callable[..., Analysis]
@@ -142,7 +142,7 @@ def test_limit_of_files(zmumu: Make) -> None:
     one = run(zmumu(), limit_files=1, executor="sync", progress=False)
     every = run(zmumu(), executor="sync", progress=False)
     assert one.output["cutflow"]["initial"][DY] < every.output["cutflow"]["initial"][DY]
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="from 1 on"):
         run(zmumu(), limit_files=0)
 
 
@@ -265,6 +265,22 @@ def test_limit_of_partitions(zmumu: Make, dy_events: Any) -> None:
 def test_unknown_options(zmumu: Make) -> None:
     with pytest.raises(InputTypeError, match="Did you mean 'limit_partitions'"):
         run(zmumu(), limit_partition=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"limit_files": 0}, "from 1 on"),
+        ({"limit_files": "one"}, "from 1 on"),
+        ({"limit_files": True}, "from 1 on"),
+        ({"n_minus_one": "never"}, "n_minus_one is 'never'"),
+        ({"progress": "yes"}, "progress is 'yes'"),
+        ({"performance_report": 5}, "path of a file"),
+    ],
+)
+def test_values_that_options_cannot_have(options: dict[str, Any], match: str) -> None:
+    with pytest.raises((InputError, InputTypeError), match=match):
+        Settings(**options)
 
 
 def test_what_an_output_says_of_its_origin(ran: tuple[Path, Any], filesets: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lazyana.analysis.run import Settings
 from lazyana.analysis.runoptions import executor_of, parse_run_options
-from lazyana.errors import FileError, InputError
+from lazyana.errors import FileError, InputError, InputTypeError
 
 POCKETCOFFEA = """
 executor: futures
@@ -85,6 +85,9 @@ def test_reports(tmp_path: Path) -> None:
         ("wrkers=1", InputError, "Did you mean 'workers'"),
         ("executor=dask@lxplus", InputError, "starts workers at a site"),
         ("executor=condor", InputError, "starts workers at a site"),
+        ("overwrite=maybe", InputTypeError, "either true or false"),
+        ("process-separately=0", InputTypeError, "either true or false"),
+        ("skip_bad_files=yes please", InputTypeError, "either true or false"),
         ("nothing.yaml", FileError, "no file nothing.yaml"),
         ("workers={", FileError, "value of workers is no YAML"),
     ],

@@ -102,6 +102,9 @@ def test_configurations_that_are_none(tmp_path: Path) -> None:
     (problem,) = validate(path).problems
     assert "ModuleNotFoundError" in problem.message
     assert f"{path}, line 1" in problem.message
+    path.write_text("import sys\nsys.exit(3)\n")
+    (problem,) = validate(path).problems
+    assert "SystemExit: 3" in problem.message
     path.write_text("cfg = {}\n")
     assert not validate(path).ok
     with pytest.raises(FileError, match="There is no configuration"):

@@ -55,6 +55,8 @@ def test_misspelt_options_and_names_of_a_run(
     assert "--limit-files" in typo.output
     sample = invoke(*words, "--filter-samples", "DYJetsToL").exception
     assert "Did you mean 'DYJetsToLL'" in str(sample)
+    for zero in ("--limit-files", "--limit-partitions", "--scaleout"):
+        assert isinstance(invoke(*words, zero, "0").exception, Exception), zero
     words = ("run", "--cfg", str(zmumu_folder / "example_confg.py"), "-o", str(tmp_path / "other"))
     assert "Did you mean 'example_config.py'" in str(invoke(*words).exception)
     assert not (tmp_path / "other").exists()

@@ -21,6 +21,15 @@ def test_the_demo_says_what_it_reads_and_does(first: tuple[Path, str]) -> None:
     assert "complete: " in text
 
 
+def test_the_saved_result_is_shown(lazyana: Command, first: tuple[Path, str]) -> None:
+    folder, _ = first
+    done = lazyana("show", "zmumu/zmumu.lazyana", "--cutflow", "--provenance", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "histograms/mll" in done.stdout
+    assert "opposite_charge" in done.stdout
+    assert "python" in done.stdout.lower()
+
+
 def test_the_demo_says_where_the_results_are(first: tuple[Path, str]) -> None:
     folder, text = first
     lines = text[text.index("Results:") :].splitlines()[1:]

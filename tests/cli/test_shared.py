@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from lazyana.cli.shared import aligned, names, refuse_existing, size_text
@@ -13,6 +14,9 @@ from lazyana.errors import OutputExistsError
 def test_names_are_separated_by_commas() -> None:
     assert names(None, None, "a, b,,c ") == ("a", "b", "c")
     assert names(None, None, None) is None
+    for nothing in ("", ","):
+        with pytest.raises(click.BadParameter, match="names nothing"):
+            names(None, None, nothing)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:

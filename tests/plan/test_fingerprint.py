@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import types
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import awkward as ak
 import dask_awkward as dak
@@ -208,6 +210,56 @@ def local_class(value: Any) -> type:
     return Local
 
 
+def wrapping(value: Any) -> Callable[[Any], Any]:
+    """Has module and name of a function of awkward, as a decorator leaves it."""
+
+    @functools.wraps(ak.sum)
+    def wrapped(array: Any) -> Any:
+        return value * ak.sum(array, axis=1)
+
+    return wrapped
+
+
+class Scaled:
+    """A decorator that is an object."""
+
+    def __init__(self, function: Callable[[Any], Any], factor: float) -> None:
+        functools.update_wrapper(self, function)
+        self.factor = factor
+
+    def __call__(self, value: Any) -> Any:
+        return self.__wrapped__(value) * self.factor  # type: ignore[attr-defined]
+
+
+class Table(dict[str, int]):
+    """A mapping that holds more."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__(a=1)
+        self.more = more
+
+
+def pair_type(factor: int) -> Any:
+    class Pair(NamedTuple):
+        one: int
+
+        def __call__(self, value: int) -> int:
+            return self.one * value * factor
+
+    return Pair(1)
+
+
+@dataclass(frozen=True)
+class Lazily:
+    """Something that is found out when it is asked for."""
+
+    value: int
+
+    @functools.cached_property
+    def twice(self) -> int:
+        return 2 * self.value
+
+
 def closure(value: Any) -> Callable[[Any], Any]:
     return lambda x: x + value
 
@@ -254,6 +306,16 @@ DIFFERENT: list[tuple[Any, Any]] = [
     (types.MappingProxyType({"a": 1}), types.MappingProxyType({"a": 2})),
     (correction(1), correction(2)),
     (correction(1)._context, correction(2)._context),
+    (wrapping(1), wrapping(2)),
+    (wrapping(1), ak.sum),
+    (Scaled(abs, 2.0), Scaled(abs, 3.0)),
+    (numba.njit(closure(1)), numba.njit(closure(1), fastmath=True)),
+    (Table(1), Table(2)),
+    (Table(1), {"a": 1}),
+    (pair_type(1), pair_type(2)),
+    (defaultdict(int, a=1), defaultdict(list, a=1)),
+    (np.ma.masked_array([1, 2], [True, False]), np.ma.masked_array([1, 2], [False, False])),
+    (Lazily(1), Lazily(2)),
     (hist.axis.Regular(3, 0, 1, name="x"), hist.axis.Regular(3, 0, 2, name="x")),
 ]
 
@@ -284,6 +346,13 @@ EQUAL: list[Callable[[], Any]] = [
 def test_equal_things_made_twice_are_equal(number: int) -> None:
     make = EQUAL[number]
     assert fingerprint(make()) == fingerprint(make())
+
+
+def test_what_is_derived_does_not_count() -> None:
+    one = Lazily(1)
+    before = fingerprint(one)
+    assert one.twice == 2
+    assert fingerprint(one) == before
 
 
 def test_sliced_array_is_its_content() -> None:

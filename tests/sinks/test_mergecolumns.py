@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lazyana.errors import FileError, OutputExistsError, RunError
+from lazyana.errors import FileError, InputError, OutputExistsError, RunError
 from lazyana.sinks import mergecolumns
 from lazyana.sinks.base import Place
 from lazyana.sinks.columns import Columns
@@ -103,6 +103,12 @@ def test_mistakes(tmp_path: Path) -> None:
     next((tmp_path / "columns").rglob("part-*.parquet")).unlink()
     with pytest.raises(FileError, match="missing or was changed"):
         merge_columns(tmp_path / "columns", tmp_path / "again")
+    for target in ("columns", "columns/merged"):
+        with pytest.raises(InputError, match="Write to another folder"):
+            merge_columns(tmp_path / "columns", tmp_path / target, overwrite=True)
+    with pytest.raises(InputError, match="Did you mean 'zstd'"):
+        merge_columns(tmp_path / "columns", tmp_path / "again", compression="zst")
+    assert not (tmp_path / "again").exists()
     (tmp_path / "columns" / "_manifest.json").rename(tmp_path / "columns" / "_unfinished.json")
     with pytest.raises(FileError, match="did not finish"):
         merge_columns(tmp_path / "columns", tmp_path / "again")
