@@ -494,15 +494,3 @@ def test_never_a_short_read(copy: Path, toy: Catalog) -> None:
     longer = replace(whole, spans=(span_of(info, info.entries - 5, info.entries + 5, ()),))
     with pytest.raises(FileError, match="has 5 entries instead of 10"):
         Reading(longer, reading.plan).events()
-
-
-def test_retracing_forgets_what_was_touched_before(toy: Catalog) -> None:
-    blueprint = Blueprint(next(iter(toy.layouts.values())), NanoAODSchema)
-    touch_data(blueprint.without_data().Jet.pt)
-    for name in ("Muon", "MET"):
-        events, report = blueprint.retrace()
-        touch_data(events[name].pt)
-        plan = blueprint.needed(report)
-        assert plan == plan_of(blueprint, lambda e, name=name: e[name].pt)
-        assert f"{name}_pt" in plan.branches
-        assert "Jet_pt" not in plan.branches

@@ -13,7 +13,7 @@ from coffea.nanoevents import NanoAODSchema
 
 from lazyana.data.buffers import buffer_key
 from lazyana.data.inspect import inspect
-from lazyana.data.nanoevents import blueprint_of
+from lazyana.data.nanoevents import Blueprint, blueprint_of
 from lazyana.data.tracer import _Maker, tracer
 
 
@@ -61,3 +61,17 @@ def test_form_of_real_events(real_data: Path) -> None:
 def test_other_forms(column: ak.Array) -> None:
     events = ak.zip({"x": [1, 2], "other": column}, depth_limit=1)
     check(events.layout.form_with_key("node{id}"))
+
+
+def test_retracing_forgets_what_was_touched_before(toy_files: dict[str, Any]) -> None:
+    catalog = inspect(next(iter(toy_files["TTTo2L2Nu"]["files"])))
+    blueprint = Blueprint(next(iter(catalog.layouts.values())), NanoAODSchema)
+    touch_data(blueprint.without_data().Jet.pt)
+    for name in ("Muon", "MET"):
+        plans = []
+        for events, report in (blueprint.retrace(), blueprint.trace()):
+            touch_data(events[name].pt)
+            plans.append(blueprint.needed(report))
+        assert plans[0] == plans[1]
+        assert f"{name}_pt" in plans[0].branches
+        assert "Jet_pt" not in plans[0].branches
