@@ -194,7 +194,7 @@ class _Context(SpawnContext):
         super().__init__()
         self._started: list[_Worker] = []
 
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802  (multiprocessing's name)
         """A worker process, yet to be started."""
         worker = _Worker(*args, **kwargs)
         self._started.append(worker)

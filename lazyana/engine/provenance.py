@@ -221,7 +221,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911
+def _plain(value: Any) -> Any:  # noqa: PLR0911  (one line a kind)
     """Value in strict JSON terms: what JSON has no word for (NaN too) becomes text."""
     match value:
         case None | bool() | int() | str():

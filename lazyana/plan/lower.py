@@ -154,7 +154,7 @@ def _lower_task(key: str, task: Any, steps: dict[str, Step]) -> None:
     steps[key] = Step(key, plain_behavior(function), args, dict(kwargs))
 
 
-def _convert(value: Any, key: str, steps: dict[str, Step]) -> Any:  # noqa: PLR0911
+def _convert(value: Any, key: str, steps: dict[str, Step]) -> Any:  # noqa: PLR0911  (one line a kind)
     """Arguments as plain Python with `Ref` for the values of other steps."""
     if isinstance(value, Alias):
         return Ref(_flat_key(value.target))

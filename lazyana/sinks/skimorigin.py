@@ -215,7 +215,7 @@ def rows_of(root: Any, path: str) -> Rows | None:
     if kinds.get(path) not in ("TTree", "ROOT::RNTuple"):
         return None
     tree = root[path]
-    arrays = {name: tree[name].array() for name in tree.keys()}  # noqa: SIM118
+    arrays = {name: tree[name].array() for name in tree.keys()}  # noqa: SIM118  (a tree is no mapping)
     rows = {name: array for name, array in arrays.items() if _is_plain(array.layout)}
     counters = {f"n{name}" for name, array in rows.items() if array.ndim > 1}
     return {name: array for name, array in rows.items() if name not in counters}

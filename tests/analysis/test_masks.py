@@ -124,5 +124,5 @@ def test_errors_say_where_they_come_from() -> None:
 
 def test_errors_of_others_keep_their_type_and_get_a_note() -> None:
     with pytest.raises(ZeroDivisionError) as caught, within("Cut 'x'"):
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018  (raises)
     assert caught.value.__notes__ == ["This happened in: Cut 'x'"]

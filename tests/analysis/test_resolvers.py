@@ -133,7 +133,7 @@ def test_parameters_are_resolved_when_they_are_read(
         }
     )
     with pytest.raises(InterpolationResolutionError, match="No correction file"):
-        parameters.pileup  # noqa: B018
+        parameters.pileup  # noqa: B018  (asking raises)
     use(monkeypatch, tmp_path)
     folder = tmp_path / "LUM" / "Run2-2018-UL-NanoAODv9"
     pinned = put(folder / "2021-09-10" / "puWeights.json.gz")
@@ -157,7 +157,7 @@ def test_parameters_name_single_files(tmp_path: Path) -> None:
     assert parameters.golden == str(golden)
     parameters.correction_files = "mine.json"
     with pytest.raises(InterpolationResolutionError, match="must map names of correction files"):
-        parameters.golden  # noqa: B018
+        parameters.golden  # noqa: B018  (asking raises)
 
 
 def test_folders_and_units() -> None:

@@ -193,7 +193,7 @@ def test_variations_are_left_out_where_they_are_not_wanted(dy_frame: la.Events) 
 
 
 def test_size_makes_numbers_of_lazy_events(dy_frame: la.Events, run: Callable[..., Any]) -> None:
-    function = lambda params, metadata, events, size, shape: (  # noqa: E731
+    function = lambda params, metadata, events, size, shape: (  # noqa: E731  (a lambda is what is tested)
         np.full(size, 2.0),
         np.ones(size) * 3,
         np.zeros(size),

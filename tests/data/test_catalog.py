@@ -143,7 +143,7 @@ def test_damage_is_noticed(share: float, tmp_path: Path) -> None:
         loaded = Catalog.load(path)
         same = loaded == saved
     except FileError as error:
-        assert str(path) in str(error)  # noqa: PT017
+        assert str(path) in str(error)  # noqa: PT017  (both ends are right)
     else:
         assert same  # a byte that says nothing, such as the time of a member
 

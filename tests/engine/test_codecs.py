@@ -37,7 +37,7 @@ transforms = st.one_of(
 
 
 @st.composite
-def axes(draw: st.DrawFn, name: str) -> Any:  # noqa: PLR0911
+def axes(draw: st.DrawFn, name: str) -> Any:  # noqa: PLR0911  (one line a kind)
     common = {"name": name, "label": draw(printable)}
     bins = draw(st.integers(1, 5))
     kind = draw(

@@ -75,7 +75,7 @@ def filled() -> Callable[..., hist.Hist[Any]]:
         if columns[0].ndim > 1:
             columns = [ak.flatten(column) for column in columns]
         *columns, weights = (ak.to_numpy(ak.fill_none(c, float("nan"))) for c in columns)
-        keep = ~sum((column != column for column in columns), start=weights != weights)  # noqa: PLR0124
+        keep = ~sum((column != column for column in columns), start=weights != weights)  # noqa: PLR0124  (NaN)
         made: hist.Hist[Any] = hist.Hist(*axes, storage=hist.storage.Weight())
         made.fill(*(column[keep] for column in columns), weight=weights[keep])
         return made

@@ -476,4 +476,4 @@ def test_errors_of_the_program_are_never_left_out(
 
 def test_a_missing_branch_is_named_before_anything_runs(good: la.Events) -> None:
     with pytest.raises(ColumnError, match=r"Muon has no .*'ptt'.*Did you mean 'pt'"):
-        good.Muon.ptt  # noqa: B018
+        good.Muon.ptt  # noqa: B018  (asking raises)

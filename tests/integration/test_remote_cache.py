@@ -115,7 +115,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, type[Handler]]]:
     """Address of a server of a folder, and its handler."""
 
     class Own(Handler):
-        requests: list[str] = []  # noqa: RUF012
+        requests: list[str] = []  # noqa: RUF012  (shared on purpose)
 
     handler = partial(Own, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:

@@ -246,7 +246,7 @@ class MuonScale(Calibrator):
 
     name = "muon_scale"
     has_variations = True
-    isMC_only = True  # noqa: N815
+    isMC_only = True  # noqa: N815  (the name that calibrators have)
     calibrated_collections = ("Muon.pt",)
 
     def initialize(self, events: Any) -> None:

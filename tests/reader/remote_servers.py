@@ -288,7 +288,7 @@ def why_no_xrootd() -> str | None:
     if shutil.which("xrootd") is None:
         return "no xrootd server here: apt-get install xrootd-server"
     try:
-        import fsspec_xrootd  # noqa: F401
+        import fsspec_xrootd  # noqa: F401  (is it there?)
     except ImportError as error:
         return f"{error}: pip install 'lazyana[xrootd]'"
     return None

@@ -104,7 +104,7 @@ def test_weights_and_lumis_of_real_files(name: str, real_data: Path) -> None:
             *(events[n].array(library="np") for n in ("run", "luminosityBlock")), strict=True
         )
         assert found.lumis == tuple(sorted({(int(one), int(other)) for one, other in pairs}))
-        if "genWeight" not in events.keys():  # noqa: SIM118
+        if "genWeight" not in events.keys():  # noqa: SIM118  (a tree is no mapping)
             assert (found.sum_weights, found.sum_signs) == (None, None)
             return
         weights = events["genWeight"].array(library="np").astype(np.float64)

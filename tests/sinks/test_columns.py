@@ -125,7 +125,7 @@ def test_it_reads_back_with_pyarrow_and_awkward(tmp_path: Path) -> None:
 
 def test_memory_and_files_agree(tmp_path: Path) -> None:
     arrays = {"DY": pieces(EVENTS, [0, 3]), "TT": [EVENTS[:2]], "none": []}
-    weights = lambda array: np.stack([array.f * 0.5, array.f * 2.0], axis=1)  # noqa: E731
+    weights = lambda array: np.stack([array.f * 0.5, array.f * 2.0], axis=1)  # noqa: E731  (short)
     options: dict[str, Any] = {"weight_variations": ("puUp",)}
     held = run(Columns(NAMES, **options), arrays, weights)
     saved = run(Columns(NAMES, path=str(tmp_path), **options), arrays, weights)
@@ -147,7 +147,7 @@ def test_any_partitioning_gives_the_same_rows(
     jagged = ak.values_astype(ak.from_iter([[0], *data.draw(lists)])[1:], np.int32)
     array = ak.zip({"x": jagged, "y": jagged * 0.5, "n": np.arange(len(jagged))}, depth_limit=1)
     cuts = data.draw(st.lists(st.integers(0, len(array)), max_size=4))
-    weights = lambda part: np.asarray(part.n, dtype=float)[:, None] + 1.0  # noqa: E731
+    weights = lambda part: np.asarray(part.n, dtype=float)[:, None] + 1.0  # noqa: E731  (short)
     path = str(tmp_path_factory.mktemp("columns")) if saved else None
     sink = Columns(("x", "y", "n"), path=path, flatten=flatten)
     found = run(sink, {"DY": pieces(array, cuts)}, weights).to_awkward("DY")
