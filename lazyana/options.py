@@ -52,10 +52,10 @@ class ReadOptions:
                 f"There is no on_error={self.on_error!r}.{hint} Choose one of {', '.join(choices)}."
             )
             raise InputError(msg)
-        _at_least("retries", self.retries, 0, "")
-        _at_least("max_gap", self.max_gap, 0, "bytes")
-        _at_least("decompression_threads", self.decompression_threads, 1, "thread")
-        _at_least("open_files", self.open_files, 1, "file")
+        at_least("retries", self.retries, 0, "")
+        at_least("max_gap", self.max_gap, 0, "bytes")
+        at_least("decompression_threads", self.decompression_threads, 1, "thread")
+        at_least("open_files", self.open_files, 1, "file")
         _positive("backoff", self.backoff)
         _positive("timeout", self.timeout)
 
@@ -105,7 +105,7 @@ class PartitionSize:
             return cls()
         if isinstance(value, str):
             return cls(None, _bytes(value), spread=False)
-        _at_least("partition_size", value, 1, "event", 'or text such as "200 MB"')
+        at_least("partition_size", value, 1, "event", 'or text such as "200 MB"')
         return cls(value, None, spread=False)
 
 
@@ -131,9 +131,9 @@ class RunOptions:
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
         PartitionSize.parse(self.partition_size)
-        _at_least("merge_fan_in", self.merge_fan_in, 2, "results")
+        at_least("merge_fan_in", self.merge_fan_in, 2, "results")
         if self.limit_partitions is not None:
-            _at_least("limit_partitions", self.limit_partitions, 1, "partition")
+            at_least("limit_partitions", self.limit_partitions, 1, "partition")
 
 
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -165,7 +165,27 @@ def _bytes(text: str) -> int:
     return number
 
 
-def _at_least(name: str, value: Any, least: int, what: str, other: str = "") -> None:
+def at_least(name: str, value: Any, least: int, what: str, other: str = "") -> None:
+    """Refuse anything but a whole number that is large enough.
+
+    Parameters
+    ----------
+    name
+        Name of the option.
+    value
+        What is given for it.
+    least
+        The smallest that will do.
+    what
+        What it is a number of.
+    other
+        What may be given instead, for the message.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Too small a number; no whole number.
+    """
     if isinstance(value, bool) or not isinstance(value, int):
         wanted = f"a whole number {other}".strip()
         msg = f"{name} must be {wanted}, not {value!r} ({type(value).__name__})."

@@ -198,10 +198,10 @@ class Recording:
             if name is not None:
                 selection = self.analysis.subsamples[context.sample]
                 mask = selection.mask(name, EventsView(whole), context)
-                kept = whole.define(**{f"custom_{key}": one for key, one in fields.items()})
+                kept = whole.define(**{f"custom.{key}": one for key, one in fields.items()})
                 kept = kept.filter(**{name: mask})
                 workflow.events.replace(kept)
-                workflow.custom_histogram_fields = {key: kept[f"custom_{key}"] for key in fields}
+                workflow.custom_histogram_fields = {key: kept[f"custom.{key}"] for key in fields}
             yield rules.names_of(context.sample, name)[-1], name
             workflow.custom_histogram_fields = dict(fields)
             workflow.events.replace(whole)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lazyana.data.fileset import Dataset, Fileset
 from lazyana.errors import InputError, did_you_mean
+from lazyana.options import at_least
 
 GROUP_BY = ("sample", "year", "era", "primaryDataset", "isSkim")
 """Metadata that separate groups of files: what hooks and cuts may ask for."""
@@ -92,9 +93,7 @@ def limited(fileset: Fileset, files: int | None) -> Fileset:
     """The first files of each dataset."""
     if files is None:
         return fileset
-    if files < 1:
-        msg = f"The limit of files is {files}: give at least 1."
-        raise InputError(msg)
+    at_least("limit_files", files, 1, "file")
     return Fileset(
         tuple(
             replace(

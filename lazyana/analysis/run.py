@@ -27,7 +27,7 @@ from lazyana.engine.result import Result
 from lazyana.errors import InputError, InputTypeError, OutputExistsError, did_you_mean
 from lazyana.frame.compute import compute, explain
 from lazyana.frame.inspection import inspect
-from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
+from lazyana.options import ErrorPolicy, ReadOptions, RunOptions, at_least
 from lazyana.plan.explain import Explanation
 from lazyana.sinks.folder import Overwrite
 
@@ -95,14 +95,8 @@ class Settings:
         check_switch("n_minus_one", self.n_minus_one)
         if self.progress is not None:
             check_switch("progress", self.progress)
-        limit = self.limit_files
-        if limit is not None and (type(limit) is not int or limit < 1):
-            msg = f"limit_files is {limit!r}: give a number of files of each dataset, from 1 on."
-            raise InputError(msg)
-        report: object = self.performance_report
-        if not isinstance(report, str | Path | None):
-            msg = f"performance_report is {report!r}: give the path of a file."
-            raise InputTypeError(msg)
+        if self.limit_files is not None:
+            at_least("limit_files", self.limit_files, 1, "file")
         ReadOptions(on_error=self.on_error, retries=self.retries)
         find_executor(
             self.executor, workers=self.workers, performance_report=self.performance_report

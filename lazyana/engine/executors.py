@@ -109,9 +109,12 @@ def _check_workers(workers: Any) -> None:
         raise ExecutorError(msg)
 
 
-def _check_report(path: str | Path | None) -> str | None:
+def _check_report(path: Any) -> str | None:
     if path is None:
         return None
+    if not isinstance(path, str | Path):
+        msg = f"performance_report must be the path of a file, not {path!r}."
+        raise ExecutorError(msg)
     if Path(path).is_dir():
         msg = f"performance_report={str(path)!r} is a folder: name the file, e.g. report.html."
         raise ExecutorError(msg)

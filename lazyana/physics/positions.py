@@ -40,11 +40,12 @@ def at_position(column: Any, position: int) -> Any:
 def _taken(column: ak.Array, position: int) -> ak.Array:
     layout = column.layout
     plain = isinstance(layout, ak.contents.ListOffsetArray | ak.contents.ListArray)
-    if not plain or layout.parameters or ak.backend(column) not in ("cpu", "typetracer"):
+    backend = ak.backend(column)
+    if not plain or layout.parameters or backend not in ("cpu", "typetracer"):
         some = column[:, slice(position, position + 1 or None)]
         return ak.firsts(some, axis=1)
     # What awkward comes to in several steps, found at once.
-    if ak.backend(column) == "typetracer":
+    if backend == "typetracer":
         layout._touch_data(recursive=False)
         index = ak.index.Index64.empty(layout.length, layout.backend.nplike)
     else:

@@ -99,7 +99,7 @@ class _Sizes:
         self._depths: dict[str, int] = {SOURCE: 0, PLACE: 0}
         self._known: dict[int, Buffer] = {}
         self._kept: list[Any] = []
-        events, _ = blueprint.trace()
+        events = blueprint.without_data()
         self._values: dict[str, Any] = {SOURCE: events, PLACE: None}
         self._buffers[SOURCE] = self._note_source(events)
         for step in program.steps:

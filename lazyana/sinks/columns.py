@@ -118,12 +118,12 @@ class Columns:
                 raise InputError(msg)
         self._no_clash(self.names)
         for category in self.only_categories:
-            _known(category, self.categories, "category")
-        _known(self.compression, COMPRESSIONS, "compression")
+            check_known(category, self.categories, "category")
+        check_known(self.compression, COMPRESSIONS, "compression")
         for name in (*self.units, *self.labels):
             # the fields of records become columns, and are not known yet
             if not any(name.startswith(f"{known}_") for known in self.names):
-                _known(name, self._all_names, "column with a unit or label")
+                check_known(name, self._all_names, "column with a unit or label")
 
     @property
     def kind(self) -> str:
@@ -398,7 +398,14 @@ class Columns:
         raise InputError(msg)
 
 
-def _known(word: str, choices: Sequence[str], what: str) -> None:
+def check_known(word: str, choices: Sequence[str], what: str) -> None:
+    """Refuse a word that is none of the choices.
+
+    Raises
+    ------
+    InputError
+        With those there are.
+    """
     if word not in choices:
         known = f"There are: {', '.join(choices)}." if choices else "There are none."
         msg = f"no {what} {word!r}.{did_you_mean(word, choices)} {known}"

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from lazyana.errors import FileError, InputError, OutputExistsError, RunError, did_you_mean
-from lazyana.sinks.columns import COMPRESSIONS
+from lazyana.errors import FileError, InputError, OutputExistsError, RunError
+from lazyana.sinks.columns import COMPRESSIONS, check_known
 from lazyana.sinks.folder import MANIFEST, UNFINISHED, Folder, absolute
 from lazyana.sinks.manifest import unpack_schema
 from lazyana.sinks.parquet import common_schema
@@ -116,12 +116,7 @@ def merge_columns(
             "those they are made of. Write to another folder."
         )
         raise InputError(msg)
-    if compression not in COMPRESSIONS:
-        msg = (
-            f"There is no compression {compression!r}.{did_you_mean(compression, COMPRESSIONS)} "
-            f"Choose one of {', '.join(COMPRESSIONS)}."
-        )
-        raise InputError(msg)
+    check_known(compression, COMPRESSIONS, "compression")
     tasks = list(_tasks(folder))
     if not tasks:
         msg = f"There are no parquet files in {folder.url}."

@@ -18,7 +18,7 @@ from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Cut
 from lazyana.analysis.run import Settings, explained, run
-from lazyana.errors import InputError, InputTypeError, OutputExistsError
+from lazyana.errors import ExecutorError, InputError, InputTypeError, OutputExistsError
 
 Make = Callable[..., Analysis]
 DY, DATA = "DYJetsToLL_M-50_2018", "DATA_SingleMuon_2018_EraA"
@@ -142,7 +142,7 @@ def test_limit_of_files(zmumu: Make) -> None:
     one = run(zmumu(), limit_files=1, executor="sync", progress=False)
     every = run(zmumu(), executor="sync", progress=False)
     assert one.output["cutflow"]["initial"][DY] < every.output["cutflow"]["initial"][DY]
-    with pytest.raises(InputError, match="from 1 on"):
+    with pytest.raises(InputError, match="at least 1"):
         run(zmumu(), limit_files=0)
 
 
@@ -270,16 +270,16 @@ def test_unknown_options(zmumu: Make) -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"limit_files": 0}, "from 1 on"),
-        ({"limit_files": "one"}, "from 1 on"),
-        ({"limit_files": True}, "from 1 on"),
+        ({"limit_files": 0}, "limit_files must be at least 1 file, not 0"),
+        ({"limit_files": "one"}, "limit_files must be a whole number, not 'one'"),
+        ({"limit_files": True}, "limit_files must be a whole number, not True"),
         ({"n_minus_one": "never"}, "n_minus_one is 'never'"),
         ({"progress": "yes"}, "progress is 'yes'"),
         ({"performance_report": 5}, "path of a file"),
     ],
 )
 def test_values_that_options_cannot_have(options: dict[str, Any], match: str) -> None:
-    with pytest.raises((InputError, InputTypeError), match=match):
+    with pytest.raises((InputError, InputTypeError, ExecutorError), match=match):
         Settings(**options)
 
 
