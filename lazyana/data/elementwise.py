@@ -15,7 +15,11 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+from awkward._nplikes.shape import unknown_length
 
+from lazyana.data.overloaded import merged_attrs, overloaded
+
+_LISTS = (ak.contents.ListOffsetArray, ak.contents.ListArray)
 _SCALARS = (bool, int, float, np.number, np.bool_)
 # Parameters that say nothing of how an array behaves.
 _DESCRIPTIONS = frozenset({"__doc__", "typename"})
@@ -41,7 +45,8 @@ class Elementwise:
         parts = _Parts()
         if all(map(parts.take, args)) and parts.arrays:
             return parts.wrapped(self.function)
-        return self.function(*args)
+        found = overloaded(self.function, args) if _are_records_without_data(args) else None
+        return self.function(*args) if found is None else found
 
 
 def is_elementwise(function: np.ufunc) -> bool:
@@ -65,7 +70,7 @@ class _Parts:
             return True
         if not isinstance(arg, ak.Array) or "__named_axis__" in arg.attrs:
             return False
-        values, nest = _opened(arg.layout) if _has_data(arg) else _typed(arg.layout)
+        values, nest = _opened(arg.layout) if has_data(arg) else _typed(arg.layout)
         if values is None:
             return False
         if self.arrays and not self._fits(arg, nest, len(values)):
@@ -79,7 +84,7 @@ class _Parts:
     def _fits(self, arg: ak.Array, nest: list[Any], length: int) -> bool:
         """Whether another array is of the kind of those there are."""
         first = self.arrays[0]
-        if _has_data(first) != _has_data(arg) or length != self._length:
+        if has_data(first) != has_data(arg) or length != self._length:
             return False
         if arg.behavior is not first.behavior and arg.behavior != first.behavior:
             return False
@@ -89,11 +94,12 @@ class _Parts:
         """The result of a function of the values, nested as the arguments are."""
         with np.errstate(all="ignore"):
             layout: Any = function(*self.values)
-        if not _has_data(self.arrays[0]):
+        if not has_data(self.arrays[0]):
             for array in self.arrays:
                 array.layout._touch_data(recursive=True)
-            innermost = self._nests[0][0]
-            layout = innermost.backend.nplike.empty((innermost.length,), dtype=layout.dtype)
+            outer, numbers = self.arrays[0].layout, self._nests[0][0]
+            length = unknown_length if outer.is_list else outer.length
+            layout = numbers.backend.nplike.empty((length,), dtype=layout.dtype)
         for level in zip(*self._nests, strict=True):
             parameters = _common(level)
             if level[0].is_list:
@@ -102,13 +108,23 @@ class _Parts:
                 )
             else:
                 layout = ak.contents.NumpyArray(layout, parameters=parameters)
-        attrs: dict[str, Any] = {}
-        for array in self.arrays:
-            attrs.update(array.attrs)
+        attrs = merged_attrs(self.arrays)
         return ak.Array(layout, behavior=self.arrays[0].behavior, attrs=attrs or None)
 
 
-def _has_data(array: ak.Array) -> bool:
+def _are_records_without_data(args: Iterable[Any]) -> bool:
+    """Whether some arguments are records with a name, none of which has data, and else numbers."""
+    arrays = [arg for arg in args if not isinstance(arg, _SCALARS)]
+    return bool(arrays) and all(
+        isinstance(one, ak.Array)
+        and not has_data(one)
+        and one.layout.purelist_parameter("__record__") is not None
+        for one in arrays
+    )
+
+
+def has_data(array: ak.Array) -> bool:
+    """Whether an array has values, not only a type."""
     # Fifty times as quick as `ak.backend`.
     return bool(array.layout.backend.nplike.known_data)
 
@@ -144,10 +160,13 @@ def _opened(layout: Any) -> tuple[npt.NDArray[Any] | None, list[Any]]:
 def _typed(layout: Any) -> tuple[npt.NDArray[Any] | None, list[Any]]:
     """No values, of the type of those of an array without data, and what it is nested of."""
     nest: list[Any] = []
-    while isinstance(layout, ak.contents.ListOffsetArray) and _is_plain(layout.parameters):
-        if layout.offsets.dtype != np.int64:
+    while isinstance(layout, _LISTS) and _is_plain(layout.parameters):
+        lists = _offset(layout)
+        if lists.offsets.dtype != np.int64:
             return None, nest
-        nest.insert(0, layout)
+        nest.insert(0, lists)
+        layout = layout.content
+    if type(layout) is ak.contents.IndexedArray and _is_plain(layout.parameters):
         layout = layout.content
     if not isinstance(layout, ak.contents.NumpyArray) or not _is_plain(layout.parameters):
         return None, nest
@@ -155,6 +174,16 @@ def _typed(layout: Any) -> tuple[npt.NDArray[Any] | None, list[Any]]:
         return None, nest
     nest.insert(0, layout)
     return np.empty(0, layout.dtype), nest
+
+
+def _offset(lists: Any) -> Any:
+    """Lists without data, known by their offsets."""
+    if isinstance(lists, ak.contents.ListOffsetArray):
+        return lists
+    offsets = lists.backend.nplike.empty((lists.length + 1,), dtype=lists.starts.dtype)
+    return ak.contents.ListOffsetArray(
+        ak.index.Index(offsets), lists.content, parameters=lists.parameters
+    )
 
 
 def _same_nest(one: list[Any], other: list[Any]) -> bool:

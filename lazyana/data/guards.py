@@ -32,9 +32,9 @@ _COMPARISONS = frozenset(
 _COMPUTE = "Compute it first: la.compute(events.sum(column))"
 _INSTEAD = {
     "__bool__": (
-        "used as a condition (bool, if, and, or, not)",
+        "used as a condition (bool, if, assert, and, or, not)",
         "Use it as a mask: events.filter(name=column), ak.where(condition, a, b), and combine "
-        "conditions with & | ~ instead of and, or, not",
+        "conditions with & | ~ instead of and, or, not; leave asserts out",
     ),
     "__len__": (
         "measured with len()",
@@ -48,7 +48,8 @@ _INSTEAD = {
     "__array__": (
         "turned into a numpy array",
         "Use ak.* functions, numpy ufuncs or dask_awkward.map_partitions(function, column), or "
-        "compute it with la.compute(events.columns({'name': column}))",
+        "compute it with la.compute(events.columns({'name': column})). Instead of "
+        "np.logical_or.reduce([a, b]) write a | b, or functools.reduce(operator.or_, [a, b])",
     ),
     "__iter__": (
         "looped over",
@@ -191,6 +192,7 @@ def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(original)
     def recorded(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        inputs = tuple(map(plain, inputs))
         usual = method == "__call__" and is_elementwise(ufunc) and not kwargs
         if not usual or not all(map(_is_operand, inputs)):
             return original(self, ufunc, method, *inputs, **kwargs)
@@ -206,6 +208,11 @@ def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
         return core._map_partitions(ufunc, *inputs, output_divisions=1, meta=meta)
 
     return recorded
+
+
+def plain(item: Any) -> Any:
+    """A number for an array of no dimension, such as ``np.ones(size)`` in a weight."""
+    return item[()] if isinstance(item, np.ndarray) and item.ndim == 0 else item
 
 
 def _is_operand(item: Any) -> bool:

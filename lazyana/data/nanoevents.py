@@ -30,6 +30,7 @@ from lazyana.data.buffers import (
 from lazyana.data.catalog import Layout
 from lazyana.data.counts import counters_of, disagreement
 from lazyana.data.failures import SpanError, located
+from lazyana.data.functions import install_functions
 from lazyana.data.guards import install_guards
 from lazyana.data.mixed import Gap, with_options
 from lazyana.data.partitions import Partition
@@ -95,6 +96,7 @@ class Blueprint:
     def record(self) -> dak.Array:
         """A lazy array of these events in one partition, to write expressions on."""
         install_guards()
+        install_functions()
         events: Any = dak.from_map(
             _NeverRead(),
             [None],

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import awkward as ak
 import correctionlib
@@ -268,6 +268,7 @@ class Evaluation:
 
     correction: Correction
     constants: tuple[str | int | float | None, ...]
+    typed_by_inputs: ClassVar[bool] = True  # numbers of float64, whatever is evaluated
 
     def __call__(self, *columns: Any) -> Any:
         """The value for arrays of those inputs that are columns."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeGuard
+from weakref import WeakValueDictionary
 
 import awkward as ak
 import dask_awkward as dak
@@ -15,6 +16,8 @@ from dask_awkward.lib import core
 from lazyana.errors import InputTypeError
 
 Function = Callable[..., Any]
+
+_types: WeakValueDictionary[Any, ak.Array] = WeakValueDictionary()
 
 
 def is_lazy(value: Any) -> TypeGuard[dak.Array]:
@@ -36,7 +39,9 @@ def mapped(
     function
         Function of the columns in memory. It also runs on arrays without data, which tell what it
         reads: either it consists of awkward and numpy functions, or the part of it that needs the
-        numbers is called through `on_numbers`, or `meta` says what it gives.
+        numbers is called through `on_numbers`, or `meta` says what it gives. If its class has
+        ``typed_by_inputs = True``, what it reads and the type of what it gives depend only on the
+        columns and its class, and are found out once.
     *columns
         Its positional arguments: columns of the same events, all lazy or all in memory, and values
         that are no columns.
@@ -70,8 +75,14 @@ def mapped(
             raise InputTypeError(msg)
     if meta is not None:
         call = Typed(call, meta.layout.form_with_key(None))
+    known = None
+    if getattr(call, "typed_by_inputs", False) and all(map(is_lazy, columns)):
+        known = (type(call), *(column.name for column in columns))
     # dask-awkward's own way in for flat arguments: they need not be searched for columns.
-    return core._map_partitions(call, *columns, label=label)
+    recorded = core._map_partitions(call, *columns, label=label, meta=_types.get(known))
+    if known is not None:
+        _types[known] = recorded._meta
+    return recorded
 
 
 @dataclass(frozen=True)

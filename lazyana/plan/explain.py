@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lazyana.errors import InputError
+from lazyana.options import bytes_text
 from lazyana.plan.passes import live_values
 from lazyana.plan.program import PLACE, SOURCE, Program, Step
 from lazyana.plan.reads import Reads
@@ -172,9 +173,9 @@ class Explanation:
             f"  {group.events:,} events in {_formats(group.reads)}, "
             f"{_count(group.partitions, 'partition')}{_each(group)}",
             f"  reads {len(group.branches)} of {len(group.branch_bytes)} branches, "
-            f"{size(group.bytes_read)} of {size(total)}{share}",
+            f"{bytes_text(group.bytes_read)} of {bytes_text(total)}{share}",
             *(
-                f"    {name:<36} {size(group.branch_bytes.get(name, 0)):>10}"
+                f"    {name:<36} {bytes_text(group.branch_bytes.get(name, 0)):>10}"
                 for name in group.branches
             ),
             *_reading(group),
@@ -213,15 +214,6 @@ def listing(program: Program) -> list[str]:
     return lines
 
 
-def size(number: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
-
-
 def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
@@ -251,9 +243,9 @@ def _reading(group: GroupPlan) -> list[str]:
         return []
     lines = [
         f"  requests: {reads.requests:,}, one for each partition and file, of up to "
-        f"{size(reads.request_bytes)} a partition",
-        f"  memory: {size(reads.column_bytes)} of columns in the largest partition, about "
-        f"{size(reads.reading_bytes)} to read, up to {size(group.peak)} to run",
+        f"{bytes_text(reads.request_bytes)} a partition",
+        f"  memory: {bytes_text(reads.column_bytes)} of columns in the largest partition, about "
+        f"{bytes_text(reads.reading_bytes)} to read, up to {bytes_text(group.peak)} to run",
     ]
     lacking = group.lacking
     if lacking:

@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from functools import cache, cached_property, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -115,18 +116,30 @@ class Hasher:
         self._known: dict[int, tuple[Any, bytes]] = {}
         self._active: dict[int, int] = {}
         self._lowest = sys.maxsize
-        self._contents: Mapping[str, bytes] = {}
+        self._places: Mapping[str, int] = {}
+        self._refs = 0
 
     def step(self, step: Step, contents: Mapping[str, bytes]) -> bytes:
         """Hash of a step, given the hashes of those it takes values from."""
-        self._contents = contents
+        values = [contents.get(key) or _joined(b"@", key.encode()) for key in step.refs]
+        if len(set(values)) < len(values):  # equal values are one, whatever they are called
+            distinct = list(dict.fromkeys(values))
+            places = dict(zip(step.refs, map(distinct.index, values), strict=True))
+            return _hash(self._own(step, places), *distinct)
+        if step.own_hash is None:
+            step.keep_own_hash(self._own(step, dict(zip(step.refs, count(), strict=False))))
+        return _hash(step.own_hash or b"", *values)
+
+    def _own(self, step: Step, places: Mapping[str, int]) -> bytes:
+        """Hash of a step but for the values it takes, which it names by their places."""
+        self._places = places
         try:
             parts = [b"step", self._text(step.function), *map(self._text, step.args), b""]
             for name, item in sorted(step.kwargs.items()) if step.kwargs else ():
                 parts += [name.encode(), self._text(item)]
             return _hash(*parts)
         finally:
-            self._contents = {}
+            self._places = {}
 
     def digest(self, value: Any) -> bytes:
         """Hash of one value."""
@@ -136,9 +149,9 @@ class Hasher:
         """What a value is, as bytes that no other value has: short ones in full, objects hashed."""
         kind = type(value)
         if kind is Ref:
-            # The hash of what is behind it.
-            content = self._contents.get(value.key)
-            return b"@" + content if content else _joined(b"@", value.key.encode())
+            self._refs += 1
+            place = self._places.get(value.key)
+            return _joined(b"@", value.key.encode()) if place is None else b"@%d" % place
         if kind in _FLAT:
             # repr tells 0.0 from -0.0, and the type True from 1 and 1.0.
             return b"=%b %b" % (_name(kind), repr(value).encode())
@@ -158,8 +171,8 @@ class Hasher:
         return self._object(value)
 
     def _object(self, value: Any) -> bytes:
-        """Hash of an object, remembered unless it depends on where a cycle was entered."""
-        depth = len(self._active)
+        """Hash of an object, remembered unless it depends on where it is."""
+        depth, refs = len(self._active), self._refs
         if id(value) in self._active:
             # A function or object that refers to itself: by its place in the nesting.
             place = self._active[id(value)]
@@ -173,7 +186,7 @@ class Hasher:
             del self._active[id(value)]
             whole = self._lowest >= depth
             self._lowest = outer if whole else min(outer, self._lowest)
-        if whole:
+        if whole and self._refs == refs:
             self._known[id(value)] = (value, digest)
         return digest
 

@@ -76,7 +76,7 @@ def vary(program: Program) -> Program:
         ),
         shifts=(),
     )
-    return drop_unused(_settle(varied))
+    return _settle(varied)
 
 
 def _fill_the_others(booking: Booking, keys: dict[str, str], steps: dict[str, Step]) -> None:
@@ -133,7 +133,7 @@ def _clone(step: Step, variation: str, names: Mapping[str, str], steps: dict[str
 
 
 def _settle(program: Program) -> Program:
-    """In the nominal world a varied column is just its nominal value."""
+    """What is used of a program; in the nominal world a varied column is its nominal value."""
     names: dict[str, str] = {}
     steps = []
     for original in ordered(program.by_key, program.outputs):

@@ -12,9 +12,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from lazyana.data.nanoevents import ReadPlan
 from lazyana.errors import LazyanaError, RunError
@@ -22,6 +22,8 @@ from lazyana.sinks.base import NOMINAL, Place
 
 SOURCE = "@events"
 PLACE = "@place"
+_COLLECTIONS = (tuple, list, set, frozenset)
+_PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,20 @@ class Step:
         What is called.
     args, kwargs
         Arguments; a `Ref` in them, also inside lists, tuples and dicts, is another step's value.
+    own_hash
+        Hash of it but for the values it takes, once it is known.
     """
 
     key: str
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    own_hash: ClassVar[bytes | None] = None
 
     @cached_property
     def refs(self) -> tuple[str, ...]:
         """Keys of the values it takes, each once, in order."""
-        return tuple(dict.fromkeys(_refs((self.args, self.kwargs))))
+        return tuple(dict.fromkeys(_refs((*self.args, *self.kwargs.values()))))
 
     def with_refs(self, names: Mapping[str, str], key: str | None = None) -> Step:
         """The same step taking other values: each key that is in `names` is replaced.
@@ -73,11 +78,23 @@ class Step:
         kwargs = filled(self.kwargs, swap) if self.kwargs else self.kwargs
         step = Step(key or self.key, self.function, filled(self.args, swap), kwargs)
         step.__dict__["refs"] = tuple(dict.fromkeys(new))
+        if len(step.refs) == len(refs):
+            step.keep_own_hash(self.own_hash)
         return step
 
+    def calling(self, function: Callable[..., Any]) -> Step:
+        """The same step with another function."""
+        step = Step(self.key, function, self.args, self.kwargs)
+        step.__dict__["refs"] = self.refs
+        return step
+
+    def keep_own_hash(self, own_hash: bytes | None) -> None:
+        """Remember the hash of it but for the values it takes."""
+        self.__dict__["own_hash"] = own_hash
+
     def __getstate__(self) -> dict[str, Any]:
-        """Only the fields: the cached references are found again where they are needed."""
-        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+        """Only the fields: what is cached is found again where it is needed."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restore the fields."""
@@ -372,15 +389,16 @@ def nominal_booking(output: str, sink: Any, key: str, variations: tuple[str, ...
     return Booking(output, sink, {NOMINAL: key}, variations)
 
 
-def _refs(value: Any) -> Iterator[str]:
-    if isinstance(value, Ref):
-        yield value.key
-    elif isinstance(value, tuple | list | set | frozenset):
-        for item in value:
-            yield from _refs(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _refs(item)
+def _refs(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        kind = type(value)
+        if kind is Ref:
+            yield value.key
+        elif kind not in _PLAIN:
+            if isinstance(value, _COLLECTIONS):
+                yield from _refs(value)
+            elif isinstance(value, dict):
+                yield from _refs(value.values())
 
 
 def filled(value: Any, values: Mapping[str, Any]) -> Any:
@@ -388,9 +406,9 @@ def filled(value: Any, values: Mapping[str, Any]) -> Any:
     kind = type(value)
     if kind is Ref:
         return values.get(value.key, value)
-    if kind is str or kind is int or kind is float:
+    if kind in _PLAIN:
         return value
-    if isinstance(value, tuple | list | set | frozenset):
+    if isinstance(value, _COLLECTIONS):
         items = [filled(item, values) for item in value]
         if all(map(operator.is_, items, value)):
             return value

@@ -40,6 +40,7 @@ class _Sharing:
         self._known: dict[bytes, str] = {}
         self._contents: dict[str, bytes] = {}
         self._varies: dict[str, frozenset[str]] = {}
+        self._fills: dict[tuple[str, ...], list[Step]] = {}
         self._hasher = hasher
         self._layouts = None if blueprint is None else Layouts(self._steps, blueprint)
         self._shifted = self._shift_contents()
@@ -47,6 +48,8 @@ class _Sharing:
     def result(self) -> Program:
         for step in self._program.steps:
             self._names[step.key] = self._simplified(step.with_refs(self._names))
+        if tuple(self._steps) == tuple(self._program.by_key) and self._layouts is None:
+            return self._program  # nothing was written twice
         merged = self._program.replace(steps=tuple(self._steps.values()))
         return drop_unused(rename(merged, self._names))
 
@@ -68,10 +71,8 @@ class _Sharing:
 
     def _add(self, step: Step) -> str:
         """Key of a step equal to this one: the one that is there, or this one, added."""
-        if self._layouts is None and isinstance(step.function, Fill):
-            # Each variation fills for itself, and equal fills were merged before.
-            self._steps[step.key] = step
-            return step.key
+        if isinstance(step.function, Fill):
+            return self._add_fill(step)
         digest = self._hasher.step(step, self._contents)
         if isinstance(step.function, Varied):
             # Nominal is no more than half of what a varied column is.
@@ -84,6 +85,20 @@ class _Sharing:
                 mine = (key,) if isinstance(step.function, Varied) else ()
                 self._varies[key] = frozenset(mine).union(*map(self._varies_of, step.refs))
         return key
+
+    def _add_fill(self, step: Step) -> str:
+        """The same of a step that fills a sink, which no step takes the value of."""
+        # Each variation fills for itself, and equal fills are merged before there are any.
+        if self._layouts is not None:
+            # A sink takes long to hash: only one that is filled with the same as another.
+            others = self._fills.setdefault(step.refs, [])
+            for other in others:
+                one, two = (self._hasher.step(fill, self._contents) for fill in (step, other))
+                if one == two:
+                    return other.key
+            others.append(step)
+        self._steps[step.key] = step
+        return step.key
 
     def _add_field(self, record: str, name: str, key: str | None) -> str:
         """Key of a field of a record, taken from where the field comes from."""

@@ -8,7 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from lazyana.data.elementwise import Elementwise, is_elementwise
+from lazyana.data.elementwise import Elementwise, has_data, is_elementwise
 from lazyana.errors import RunError
 from lazyana.plan.program import Step
 from lazyana.sinks.base import NOMINAL, Place
@@ -148,7 +148,7 @@ def check_length(cut: str, mask: ak.Array, column: ak.Array) -> None:
     RunError
         Naming the cut.
     """
-    if ak.backend(column) != "typetracer" and len(mask) != len(column):
+    if has_data(column) and len(mask) != len(column):
         msg = (
             f"The mask of filter {cut!r} has {len(mask)} entries for {len(column)} "
             "events: it must come from the frame it filters."
@@ -165,7 +165,7 @@ def by_numpy(step: Step) -> Step:
     """The step, calling a function of numpy directly where its arguments allow it."""
     function = step.function
     if isinstance(function, np.ufunc) and is_elementwise(function) and not step.kwargs:
-        return Step(step.key, Elementwise(function), step.args)
+        return step.calling(Elementwise(function))
     return step
 
 
@@ -173,7 +173,7 @@ def in_variation(step: Step, variation: str) -> Step:
     """The step as it is in a shape variation, but for the values it takes."""
     function = step.function
     if isinstance(function, Fill):
-        return Step(step.key, replace(function, variation=variation), step.args, step.kwargs)
+        return step.calling(Fill(function.sink, variation))
     if isinstance(function, WeightMatrix):
         place, like, *columns = step.args
         lean, kept = function.in_variation(variation, columns)

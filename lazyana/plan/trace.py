@@ -5,15 +5,15 @@ from __future__ import annotations
 import operator
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from awkward.typetracer import touch_data, typetracer_with_report
+from awkward.typetracer import touch_data
 
 from lazyana.data.guards import differ_by_numbers
 from lazyana.data.nanoevents import Blueprint, ReadPlan
+from lazyana.data.probe import Probe, touch_buffers
 from lazyana.plan.program import (
     PLACE,
     SOURCE,
@@ -28,9 +28,6 @@ from lazyana.plan.program import (
     worlds,
 )
 from lazyana.plan.steps import Varied, by_numpy, is_opaque
-
-Path = tuple[str | None, ...]
-"""Where in an array a buffer is: names of fields, and None for going into a list."""
 
 
 def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
@@ -141,18 +138,25 @@ class Layouts:
 
 
 def _traced_once(step: Step, values: Mapping[str, Any], alike: dict[Any, Any]) -> Any:
-    """Value of a step; the same for ufuncs of the same columns that differ by a number only."""
-    if (
-        not isinstance(step.function, np.ufunc)
-        or step.kwargs
-        or not differ_by_numbers(step.function, step.args, Ref)
-    ):
+    """Value of a step; the same for steps of the same columns whose results are of one type."""
+    kind = _kind(step)
+    if kind is None:
         return _traced(step, values)
-    parts = tuple(arg.key if isinstance(arg, Ref) else type(arg) for arg in step.args)
-    kind = (step.function, parts)
     if kind not in alike:
         alike[kind] = _traced(step, values)
     return alike[kind]
+
+
+def _kind(step: Step) -> Any:
+    """What the type of a step's value depends on, if that is less than all of the step."""
+    if step.kwargs:
+        return None
+    columns = (isinstance(arg, Ref) for arg in step.args)
+    if getattr(step.function, "typed_by_inputs", False) and all(columns):
+        return type(step.function), *step.args
+    if isinstance(step.function, np.ufunc) and differ_by_numbers(step.function, step.args, Ref):
+        return step.function, *(arg if isinstance(arg, Ref) else type(arg) for arg in step.args)
+    return None
 
 
 def _traced(step: Step, values: Mapping[str, Any]) -> Any:
@@ -187,83 +191,6 @@ def _touch_varied(
         elif step.key not in nominal:
             nominal[step.key] = _traced(step, nominal)
     for step, probe in reversed(probes):
-        probe.touch(values[step.args[0].key])
-        for new in replaced[step.key]:
-            probe.touch(nominal[new])
-
-
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """An array without data that notes what is touched of it.
-
-    Attributes
-    ----------
-    array
-        The array.
-    report
-        Its report.
-    paths
-        Where in the array the buffers of each form key are.
-    """
-
-    array: ak.Array
-    report: Any
-    paths: tuple[Path, ...]
-
-    @classmethod
-    def like(cls, value: ak.Array) -> Probe:
-        """A probe of the type of another array."""
-        paths: list[Path] = []
-        form = _numbered(value.layout.form_with_key("{id}"), (), paths)
-        array, report = typetracer_with_report(
-            form, highlevel=True, behavior=value.behavior, attrs=value.attrs, buffer_key=_buffer_key
-        )
-        return cls(array, report, tuple(paths))
-
-    def touch(self, value: ak.Array) -> None:
-        """Touch in another array of this kind what was touched of the probe."""
-        touched = {(key, False) for key in self.report.shape_touched}
-        touched |= {(key, True) for key in self.report.data_touched}
-        for path, data in {(self.paths[int(key)], data) for key, data in touched}:
-            _touch(value.layout, path, data)
-
-
-def _buffer_key(form_key: str, attribute: str, form: Any = None) -> str:
-    del attribute, form
-    return form_key
-
-
-def _numbered(form: Any, path: Path, paths: list[Path]) -> Any:
-    """The form, the key of each node the number of its path in `paths`."""
-    key = str(len(paths))
-    paths.append(path)
-    if form.is_record:
-        contents = [_numbered(form.content(name), (*path, name), paths) for name in form.fields]
-        return form.copy(contents=contents, form_key=key)
-    if form.is_union:
-        contents = [_numbered(item, path, paths) for item in form.contents]
-        return form.copy(contents=contents, form_key=key)
-    if hasattr(form, "content"):
-        inner = (*path, None) if form.is_list else path
-        return form.copy(content=_numbered(form.content, inner, paths), form_key=key)
-    return form.copy(form_key=key)
-
-
-def _touch(layout: Any, path: Path, data: bool) -> None:
-    """Touch the buffers at a path, and those that are needed to get there."""
-    if layout.is_union:
-        layout._touch_data(recursive=False)
-        for content in layout.contents:
-            _touch(content, path, data)
-    elif layout.is_option or layout.is_indexed:
-        layout._touch_data(recursive=False)
-        _touch(layout.content, path, data)
-    elif not path:
-        (layout._touch_data if data else layout._touch_shape)(recursive=False)
-    elif path[0] is None and layout.is_list:
-        layout._touch_data(recursive=False)
-        _touch(layout.content, path[1:], data)
-    elif path[0] is not None and layout.is_record and path[0] in layout.fields:
-        _touch(layout.content(path[0]), path[1:], data)
-    else:  # of another structure than the nominal value: everything may be needed
-        layout._touch_data(recursive=True)
+        touched = probe.touched
+        for value in (values[step.args[0].key], *(nominal[new] for new in replaced[step.key])):
+            touch_buffers(value, touched)

@@ -77,7 +77,7 @@ def arguments(draw: st.DrawFn) -> tuple[Any, Any]:
     for _ in range(depth):
         counts.insert(0, draw(st.lists(st.integers(0, 3), min_size=size, max_size=size)))
         size = sum(counts[0])
-    attrs = st.sampled_from([None, {"x": 1}, {"y": 2}])
+    attrs = st.sampled_from([None, {"x": 1}, {"x": 2}, {"y": 2}])
     behavior = st.sampled_from([None, BEHAVIOR])
     one = ak.Array(draw(layouts(counts, size)), behavior=draw(behavior), attrs=draw(attrs))
     number = draw(st.one_of(st.integers(0, 3), st.floats(0, 3), st.just(np.float32(1.5))))
@@ -88,7 +88,9 @@ def arguments(draw: st.DrawFn) -> tuple[Any, Any]:
             [
                 number,
                 ak.Array(draw(layouts(counts, size)), behavior=draw(behavior), attrs=draw(attrs)),
-                ak.Array(draw(layouts(shallower, less)), behavior=draw(behavior)),
+                ak.Array(
+                    draw(layouts(shallower, less)), behavior=draw(behavior), attrs=draw(attrs)
+                ),
             ]
         )
     )

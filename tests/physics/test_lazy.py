@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import awkward as ak
 import dask_awkward as dak
@@ -77,6 +78,35 @@ def test_a_type_may_be_given(same: Callable[..., Any]) -> None:
         return mapped(to_numpy_and_back, events.Muon.pt, label="twice", meta=meta)
 
     same(twice)
+
+
+TRACED: list[float] = []
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Says for which of the amounts its type was found out."""
+
+    amount: float
+    typed_by_inputs: ClassVar[bool] = True
+
+    def __call__(self, *columns: Any) -> Any:
+        if ak.backend(columns[0]) == "typetracer":
+            TRACED.append(self.amount)
+        return sum(columns) + self.amount
+
+
+def test_a_type_that_depends_on_the_columns_alone_is_found_out_once(
+    lazy_events: la.Events, same: Callable[..., Any]
+) -> None:
+    TRACED.clear()
+    muons, jets = lazy_events.Muon, lazy_events.Jet
+    for columns in ((muons.pt,), (muons.pt, muons.eta), (muons.eta, muons.pt), (jets.pt,)):
+        shifted = [mapped(Shifted(a), *columns, label="shifted") for a in (1.0, 2.0, 3.0)]
+        assert len({column.name for column in shifted}) == 3
+        assert all(column._meta is shifted[0]._meta for column in shifted)
+    assert TRACED == [1.0] * 4
+    same(lambda events: mapped(Shifted(2.0), events.Muon.pt, events.Muon.eta, label="shifted"))
 
 
 def test_only_what_is_given_is_read(lazy_events: la.Events) -> None:

@@ -14,8 +14,9 @@ import uproot
 
 import lazyana as la
 from lazyana.errors import InputError
+from lazyana.options import bytes_text
 from lazyana.plan.build import STAGES
-from lazyana.plan.explain import Explanation, listing, size
+from lazyana.plan.explain import Explanation, listing
 from lazyana.toy.sample import write_dataset
 
 
@@ -69,12 +70,12 @@ def test_partitions_requests_and_memory(explanation: Explanation) -> None:
     assert jets.reads.requests == jets.partitions == 3
     text = explanation.text()
     assert "60 events in 1 TTree file, 3 partitions of 20 events" in text
-    a_task = size(jets.bytes_read / 3)
+    a_task = bytes_text(jets.bytes_read / 3)
     assert f"requests: 3, one for each partition and file, of up to {a_task} a partition" in text
     assert jets.peak > jets.reads.column_bytes > 0
     assert (
-        f"memory: {size(jets.reads.column_bytes)} of columns in the largest partition, about "
-        f"{size(jets.reads.reading_bytes)} to read, up to {size(jets.peak)} to run"
+        f"memory: {bytes_text(jets.reads.column_bytes)} of columns in the largest partition, about "
+        f"{bytes_text(jets.reads.reading_bytes)} to read, up to {bytes_text(jets.peak)} to run"
     ) in text
     assert "by uproot" not in text
 
@@ -160,4 +161,4 @@ def test_drawing_with_dot(explanation: Explanation, tmp_path: Path) -> None:
     ("number", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")]
 )
 def test_sizes_are_for_people(number: float, text: str) -> None:
-    assert size(number) == text
+    assert bytes_text(number) == text

@@ -24,7 +24,8 @@ from correctionlib import schemav2
 import lazyana as la
 from lazyana.errors import InputTypeError
 from lazyana.frame.compute import make_plan
-from lazyana.plan.fingerprint import fingerprint, output_fingerprints, program_fingerprint
+from lazyana.plan.fingerprint import Hasher, fingerprint, output_fingerprints, program_fingerprint
+from lazyana.plan.program import Ref, Step
 from lazyana.toy.sample import write_dataset
 
 HELPER = """
@@ -398,3 +399,62 @@ def test_what_cannot_be_sent_is_refused_with_its_type() -> None:
 
     with pytest.raises(InputTypeError, match="lock"):
         fingerprint(threading.Lock())
+
+
+class Pair(NamedTuple):
+    one: Any
+    other: Any
+
+
+def hashed(*args: Any, **kwargs: Any) -> bytes:
+    """Of a step, the values it takes named after what is behind them."""
+    contents = {"a": b"A", "again": b"A", "b": b"B", "c": b"C"}
+    return Hasher().step(Step("x", max, args, kwargs), contents)
+
+
+def test_steps_are_told_apart_by_the_places_of_what_they_take() -> None:
+    a, b, c = Ref("a"), Ref("b"), Ref("c")
+    different = [
+        hashed(a),
+        hashed(b),
+        hashed(a, a),
+        hashed(a, b),
+        hashed(b, a),
+        hashed((a, b)),
+        hashed((b, a)),
+        hashed(a, b, a),
+        hashed(a, b, b),
+        hashed(a, b, c),
+        hashed([a], b),
+        hashed(a, key=b),
+        hashed(b, key=a),
+        hashed(Pair(a, b), b),
+        hashed(Pair(a, b), a),
+        hashed(Ref("@events")),
+        hashed("a"),
+    ]
+    assert len(set(different)) == len(different)
+
+
+def test_equal_values_are_one_whatever_they_are_called() -> None:
+    a, again, b, c = Ref("a"), Ref("again"), Ref("b"), Ref("c")
+    assert hashed(a, again) == hashed(a, a) == hashed(again, again)
+    assert hashed(a, b, again, c) == hashed(again, b, a, c) == hashed(a, b, a, c)
+
+
+def test_steps_of_one_hasher_do_not_mix_up_places() -> None:
+    hasher, contents = Hasher(), {"a": b"A", "b": b"B"}
+    pair = Pair(Ref("a"), 1)
+    first = Step("x", max, (pair, Ref("b")))
+    second = Step("y", max, (Ref("b"), pair))
+    assert hasher.step(first, contents) == Hasher().step(first, contents)
+    assert hasher.step(second, contents) == hashed(Ref("b"), Pair(Ref("a"), 1))
+
+
+def test_the_hash_of_a_step_follows_the_values_it_is_given() -> None:
+    contents = {"a": b"A", "again": b"A", "b": b"B", "c": b"C"}
+    step = Step("x", max, (Ref("a"), Ref("b")))
+    Hasher().step(step, contents)  # from now on it knows its own hash
+    for one, other in (("b", "a"), ("c", "c"), ("a", "again"), ("c", "a")):
+        given = step.with_refs({"a": one, "b": other}, "y")
+        assert Hasher().step(given, contents) == hashed(Ref(one), Ref(other)), (one, other)

@@ -222,3 +222,28 @@ def test_new_field_with_missing_values_keeps_its_effect(events: Any) -> None:
     expected = la.compute([with_muons.sum(lambda e: ak.sum(e.Jet.pt, axis=1))], executor="sync")
     assert result[0]["tt"]["nominal"] == pytest.approx(expected[0]["tt"]["nominal"])
     assert result[0]["tt"]["nominal"] < result[1]["tt"]["nominal"]
+
+
+def test_sinks_that_are_filled_alike_are_one(events: Any) -> None:
+    """Equal sinks of equal columns are; other titles, bins, columns, order or kinds are not."""
+    finer = hist.axis.Regular(30, 0, 150, name="x")
+    other = hist.axis.Regular(15, 0, 150, name="y")
+    met = events.MET
+    outputs = {
+        "one": events.hist(AXIS, x=met.pt),
+        "same": events.hist(AXIS, x=events["MET", "pt"]),
+        "once more": events.hist(AXIS, x=met.pt, label="another title"),
+        "finer": events.hist(finer, x=met.pt),
+        "other": events.hist(AXIS, x=met.phi),
+        "both": events.hist(AXIS, other, x=met.pt, y=met.phi),
+        "turned": events.hist(AXIS, other, x=met.phi, y=met.pt),
+        "sum": events.sum(met.pt),
+    }
+    program = planned(outputs, "shared")
+    filled = {b.output: b.keys["nominal"] for b in program.bookings}
+    keys = dict(zip(outputs, (filled[str(i)] for i in range(len(outputs))), strict=True))
+    assert keys["one"] == keys["same"]
+    assert len(set(keys.values())) == len(outputs) - 1
+    result = la.compute(outputs, executor="sync")
+    assert result["one"] == result["same"] != result["finer"]
+    assert result["both"].project("x") != result["turned"].project("x")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import dask_awkward as dak
@@ -14,6 +14,7 @@ import pytest
 import lazyana as la
 from lazyana.data.nanoevents import Reading
 from lazyana.frame.compute import make_plan
+from lazyana.physics.lazy import mapped
 from lazyana.sinks.base import Place
 
 AXIS = hist.axis.Regular(20, 0, 200, name="x")
@@ -66,6 +67,29 @@ def number_only(e: Any) -> Any:
     return e.sum(ak.num(e.vary("s", {"Jet.pt": {"up": e.Jet.pt * 2}}).Jet))
 
 
+@dataclass(frozen=True)
+class Sum:
+    """Of columns, whose type does not depend on what is added to them."""
+
+    more: float
+    typed_by_inputs: ClassVar[bool] = True
+
+    def __call__(self, *columns: Any) -> Any:
+        return sum(columns) + self.more
+
+
+def alike(e: Any) -> Any:
+    """Each kind of columns is traced once."""
+    columns = [(e.MET.pt, e.MET.phi), (e.MET.pt, e.RawMET.pt), (e.PuppiMET.pt,)]
+    return [e.sum(mapped(Sum(more), *some, label="sum")) for some in columns for more in (1.0, 2.0)]
+
+
+def varied_alike(e: Any) -> Any:
+    """What is traced once in nominal is traced in the variation, too."""
+    e = e.vary("s", {"MET.pt": {"up": e.MET.pt + e.RawMET.pt}})
+    return [e.sum(mapped(Sum(more), e.MET.pt, e.MET.phi, label="sum")) for more in (1.0, 2.0)]
+
+
 # What an analysis is, and the branches it reads: counters where objects are used.
 CASES: dict[str, tuple[Analysis, set[str]]] = {
     "branch": (lambda e: e.sum(e.MET.pt), {"MET_pt"}),
@@ -106,6 +130,8 @@ CASES: dict[str, tuple[Analysis, set[str]]] = {
         lambda e: e.sum(dak.map_partitions(np.sqrt, e.PuppiMET.pt)),
         {"PuppiMET_pt"},
     ),
+    "functions typed by their inputs": (alike, {"MET_pt", "MET_phi", "RawMET_pt", "PuppiMET_pt"}),
+    "varied functions typed by their inputs": (varied_alike, {"MET_pt", "MET_phi", "RawMET_pt"}),
 }
 
 
