@@ -126,11 +126,40 @@ def place_of(error: BaseException) -> str | None:
     str or None
         ``"workflow.py, line 12"`` with the whole path; None where no such code was running.
     """
-    here = Path(__file__).parent
-    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
-    steps = [(Path(step.filename), step) for step in traceback.extract_tb(error.__traceback__)]
-    ours = [number for number, (file, _) in enumerate(steps) if file.is_relative_to(here)]
-    for file, step in reversed(steps[ours[0] :] if ours else steps):
-        if step.filename[:1] != "<" and not any(map(file.is_relative_to, (here, *libraries))):
-            return f"{file}, line {step.lineno}"
+    for file, line, kind in reversed(_steps(error)):
+        if kind == _USERS:
+            return f"{file}, line {line}"
     return None
+
+
+def is_of_users(error: BaseException) -> bool:
+    """Whether an error was raised by code of users that we led to, or by a library for it.
+
+    The object functions (`lazyana.physics`), which users call, count as a library.
+    """
+    kinds = [kind for _, _, kind in _steps(error)]
+    return _USERS in kinds and kinds[-1] != _OURS
+
+
+_OURS, _USERS, _LIBRARY = "ours", "users", "library"
+
+
+def _steps(error: BaseException) -> list[tuple[Path, int | None, str]]:
+    """File, line and kind of the steps that lead to an error, from our first one on."""
+    here = Path(__file__).parent
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    called_by_users = here / "physics"  # as the functions of a library are
+    steps: list[tuple[Path, int | None, str]] = []
+    for step in traceback.extract_tb(error.__traceback__):
+        file = Path(step.filename)
+        if file.is_relative_to(called_by_users):
+            kind = _LIBRARY
+        elif file.is_relative_to(here):  # before libraries: installed, we are among them
+            kind = _OURS
+        elif step.filename[:1] == "<" or any(map(file.is_relative_to, installed)):
+            kind = _LIBRARY
+        else:
+            kind = _USERS
+        steps.append((file, step.lineno, kind))
+    first = next((number for number, step in enumerate(steps) if step[2] == _OURS), 0)
+    return steps[first:]

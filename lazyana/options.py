@@ -165,6 +165,23 @@ def _bytes(text: str) -> int:
     return number
 
 
+def bytes_text(number: float) -> str:
+    """A number of bytes, as people read it.
+
+    Parameters
+    ----------
+    number
+        The number.
+    """
+    if number < 1000:
+        return f"{number:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        number /= 1000
+        if number < 999.95:
+            return f"{number:.1f} {unit}"
+    return f"{number / 1000:,.1f} TB"
+
+
 def at_least(name: str, value: Any, least: int, what: str, other: str = "") -> None:
     """Refuse anything but a whole number that is large enough.
 

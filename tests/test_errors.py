@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
+import sysconfig
+from pathlib import Path
 
+import awkward as ak
 import pytest
+from omegaconf import OmegaConf
 
 from lazyana import errors
-from lazyana.errors import LazyanaError, did_you_mean, place_of, type_text
+from lazyana.analysis.cuts import Cut
+from lazyana.errors import LazyanaError, did_you_mean, is_of_users, place_of, type_text
 from lazyana.options import RunOptions
+from lazyana.physics.kinematics import get_dilepton
 
 KINDS = {
     "ColumnError": (AttributeError, KeyError),
@@ -99,7 +106,30 @@ def test_the_place_is_that_of_users_and_not_of_us_or_libraries() -> None:
     with pytest.raises(LazyanaError) as ours:
         RunOptions(0)
     assert place_of(ours.value) is None  # who called us is not where the mistake is
+    assert not is_of_users(ours.value)
     with pytest.raises(json.JSONDecodeError) as theirs:
         json.loads("{")
     assert str(place_of(theirs.value)).startswith(f"{__file__}, line ")
+    assert is_of_users(theirs.value)
     assert place_of(ValueError()) is None
+    assert not is_of_users(ValueError())
+
+
+def test_we_are_no_library_where_we_are_installed_among_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours_too = Path(errors.__file__).parent  # not what is around it: these tests are there too
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(ours_too))
+    with pytest.raises(LazyanaError) as ours:
+        RunOptions(0)
+    assert place_of(ours.value) is None
+    assert not is_of_users(ours.value)
+
+
+def test_what_users_give_to_object_functions_is_theirs() -> None:
+    wrong = Cut("wrong", {}, lambda events, params, **rest: get_dilepton(events, 1))
+    with pytest.raises(AttributeError, match="'int' object") as theirs:
+        wrong.mask(ak.Array([]), OmegaConf.create({}), "2018", "DY", True)
+    assert is_of_users(theirs.value)
+    line = inspect.getsourcelines(wrong.function)[1]
+    assert place_of(theirs.value) == f"{__file__}, line {line}"

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from lazyana.errors import InputError, InputTypeError
-from lazyana.options import PartitionSize, ReadOptions, RunOptions, check_nan_policy
+from lazyana.options import (
+    PartitionSize,
+    ReadOptions,
+    RunOptions,
+    bytes_text,
+    check_nan_policy,
+)
 
 
 def test_defaults_are_sensible() -> None:
@@ -106,3 +112,14 @@ def test_no_such_policy(policy: Any, hint: str) -> None:
     with pytest.raises(InputError, match=hint) as caught:
         check_nan_policy(policy)
     assert "raise, zero, keep" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        *((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (49_300, "49.3 kB"), (999_949, "999.9 kB")),
+        *((999_950, "1.0 MB"), (12_345_678, "12.3 MB"), (2.5e9, "2.5 GB"), (4e15, "4,000.0 TB")),
+    ],
+)
+def test_bytes_for_people(number: float, text: str) -> None:
+    assert bytes_text(number) == text

@@ -14,6 +14,7 @@ from lazyana.engine.codecs import kind_of
 from lazyana.engine.nesting import Nesting
 from lazyana.engine.provenance import Provenance
 from lazyana.errors import InputError, InputTypeError, OutputError, did_you_mean
+from lazyana.options import bytes_text
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class RunReport:
         ]
         width = max(map(len, self.datasets), default=0)
         for name, item in self.datasets.items():
-            read = "" if item.bytes_read is None else f", {item.bytes_read / 1e6:,.1f} MB read"
+            read = "" if item.bytes_read is None else f", {bytes_text(item.bytes_read)} read"
             events = f"{item.events_read:>13,} events, {item.partitions:,} partitions"
             lines.append(f"  {name:<{width}}  {events}{read}")
         lines += [f"  left out: {line}" for line in _by_file(self.problems)]

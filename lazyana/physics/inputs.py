@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ def section(params: Any, *keys: str) -> Any:
     Parameters
     ----------
     params
-        Parameters: nested mappings, e.g. of OmegaConf.
+        Parameters: nested mappings, e.g. of OmegaConf, or namespaces.
     *keys
         The keys that lead to it, ``("object_preselection", "Muon")``.
 
@@ -26,7 +27,7 @@ def section(params: Any, *keys: str) -> Any:
     InputError
         A key that is not there, with those that are.
     """
-    found = params
+    found = _entries(params)
     for depth, key in enumerate(keys):
         if not isinstance(found, Mapping) or key not in found:
             known = sorted(map(str, found)) if isinstance(found, Mapping) else []
@@ -37,19 +38,24 @@ def section(params: Any, *keys: str) -> Any:
                 f"{there} Give {'.'.join(keys[: depth + 1])}, e.g. in a YAML file of parameters."
             )
             raise InputError(msg)
-        found = found[key]
+        found = _entries(found[key])
     return found
 
 
 def has(params: Any, *keys: str) -> bool:
     """Whether there is something in the parameters under some keys."""
-    found = params
+    found = _entries(params)
     for key in keys[:-1]:
         if not isinstance(found, Mapping) or key not in found:
             return False
-        found = found[key]
+        found = _entries(found[key])
     # What is there is not looked at: parameters may look for a file when they are read.
     return isinstance(found, Mapping) and keys[-1] in found
+
+
+def _entries(found: Any) -> Any:
+    """What is in a section, by name."""
+    return vars(found) if isinstance(found, SimpleNamespace) else found
 
 
 def number(cuts: Any, key: str, where: str) -> float:

@@ -83,10 +83,16 @@ def jet_selection(
     Raises
     ------
     InputError, InputTypeError
-        Parameters missing or of the wrong kind, an unknown tagger.
+        Parameters missing or of the wrong kind, an unknown tagger, a collection for the era.
     ColumnError
         The jets do not have a field that is asked for.
     """
+    if year in events.fields:
+        msg = (
+            f"jet_selection is given the collection {year!r} where the era is wanted. Its "
+            "arguments are events, jet_type, params, year, leptons_collection."
+        )
+        raise InputError(msg)
     jets, where = events[jet_type], f"object_preselection.{jet_type}"
     cuts = section(params, "object_preselection", jet_type)
     identification = compute_jetId(events, jet_type, params, year)

@@ -103,6 +103,21 @@ def delta_r_table(obj1: Any, obj2: Any) -> Any:
     return mapped(_table, obj1.eta, obj1.phi, obj2.eta, obj2.phi, label="delta-r")
 
 
+def metric_pt(obj1: Any, obj2: Any) -> Any:
+    """Difference of the momenta: ``obj1.metric_table(obj2, metric=metric_pt)``, in GeV."""
+    return abs(obj1.pt - obj2.pt)
+
+
+def metric_eta(obj1: Any, obj2: Any) -> Any:
+    """Difference of the pseudorapidities, as `metric_pt`."""
+    return abs(obj1.eta - obj2.eta)
+
+
+def metric_phi(obj1: Any, obj2: Any) -> Any:
+    """Angle between them around the beam, in [0, π], as `metric_pt`."""
+    return abs(obj1.delta_phi(obj2))
+
+
 def is_isolated(objects: Any, others: Any, dr_min: float) -> Any:
     """Mask of the objects farther than a distance from all others, shape ``(events, objects)``.
 

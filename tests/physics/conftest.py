@@ -22,6 +22,10 @@ class ByHand:
         self._collections = dict(collections)
         self.metadata = metadata
 
+    @property
+    def fields(self) -> list[str]:
+        return list(self._collections)
+
     def __getitem__(self, name: str) -> Any:
         return self._collections[name]
 

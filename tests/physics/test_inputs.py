@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import awkward as ak
@@ -14,7 +15,14 @@ from lazyana.physics.inputs import field, flag, has, number, one_of, passes_id, 
 PARAMS = {"object_preselection": {"Muon": {"pt": 15, "id": "tightId"}, "Jet": {}}}
 
 
-@pytest.mark.parametrize("params", [PARAMS, OmegaConf.create(PARAMS)])
+NAMESPACES = SimpleNamespace(
+    object_preselection=SimpleNamespace(**PARAMS["object_preselection"]),
+)
+
+
+@pytest.mark.parametrize(
+    "params", [PARAMS, OmegaConf.create(PARAMS), SimpleNamespace(**PARAMS), NAMESPACES]
+)
 def test_a_section_is_found(params: Any) -> None:
     assert section(params, "object_preselection", "Muon")["pt"] == 15
     assert has(params, "object_preselection", "Muon", "pt")

@@ -85,6 +85,8 @@ def test_jets_are_away_from_leptons(
         [],
         [55],
     ]
+    with pytest.raises(InputError, match=r"the collection 'LeptonGood' where the era is wanted"):
+        jet_selection(events, "Jet", params(), "LeptonGood")
     lacking = params()
     del lacking["object_preselection"]["Jet"]["dr_lepton"]
     with pytest.raises(InputError, match=r"object_preselection\.Jet has no 'dr_lepton'"):

@@ -16,6 +16,9 @@ from lazyana.physics.matching import (
     delta_r_table,
     deltaR_matching_nonunique,
     is_isolated,
+    metric_eta,
+    metric_phi,
+    metric_pt,
     object_matching,
 )
 
@@ -199,3 +202,12 @@ def test_partners_are_the_closest_that_are_near_in_pt(objects: Any) -> None:
     assert len(closest_pt(jets[:0], others[:0], 0.2, most[:0])) == 0
     with pytest.raises(InputError, match="dr_min=0"):
         closest_pt(jets, others, 0, most)
+
+
+def test_tables_of_other_distances(objects: Callable[..., ak.Array]) -> None:
+    one = objects(pt=[[10.0, 20.0], []], eta=[[0.0, 1.0], []], phi=[[3.0, -1.0], []])
+    other = objects(pt=[[25.0], [5.0]], eta=[[-0.5], [0.0]], phi=[[-3.0], [0.0]])
+    assert one.metric_table(other, metric=metric_pt).to_list() == [[[15.0], [5.0]], []]
+    assert one.metric_table(other, metric=metric_eta).to_list() == [[[0.5], [1.5]], []]
+    angles = one.metric_table(other, metric=metric_phi)
+    assert ak.flatten(angles, axis=None).to_list() == pytest.approx([2 * math.pi - 6, 2.0])
