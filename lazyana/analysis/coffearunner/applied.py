@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 from omegaconf import DictConfig
 
 from lazyana.analysis.classes import by_name
+from lazyana.analysis.coffearunner.collected import Each, Keeping
 from lazyana.analysis.coffearunner.datasets import Campaign, Say
 from lazyana.analysis.coffearunner.schema import Configuration, WeightsPart
 from lazyana.analysis.coffearunner.weights import (
+    WITH_FILES,
     ScaleFactor,
     Wanted,
+    check_year,
     wanted,
     weight_class,
     with_file,
@@ -48,6 +51,10 @@ class Context:
         Their names.
     say
         Takes notices.
+    data
+        The samples that are no simulation.
+    each
+        Context of what may be wrong by itself.
     """
 
     folder: Path
@@ -56,6 +63,8 @@ class Context:
     samples: tuple[str, ...]
     categories: tuple[str, ...]
     say: Say
+    data: frozenset[str] = frozenset()
+    each: Each = Keeping
 
 
 @dataclass(frozen=True)
@@ -93,19 +102,41 @@ def weighing(given: Configuration, context: Context) -> Weighing:
     FileError, InputError
         What cannot be translated.
     """
-    places = _places(given, context)
-    listed = common_weights if given.weights_classes is None else given.weights_classes
-    classes = by_name(listed, WeightWrapper, "weight")
+    own = by_name(given.weights_classes or (), WeightWrapper, "weight")
+    classes = {**by_name(common_weights, WeightWrapper, "weight"), **own}
+    places = _places(given, context, (*LUMI_MASKS, *WITH_FILES, *classes))
     where: dict[str, set[Place]] = {}
     made = Weighing(
         where,
         dict(classes),
-        _taken(places, LUMI_MASKS),
-        _taken(places, ("JME",)),
-        _taken(places, ("roccor",)),
+        _taken(places, LUMI_MASKS, context),
+        _taken(places, ("JME",), context),
+        _taken(places, ("roccor",), context),
     )
     where |= _named(places, classes, context, made)
     return made
+
+
+def spread(where: set[Place], found: type[WeightWrapper], context: Context) -> set[Place]:
+    """Where a weight is listed: for data, too, where that is simpler to say and changes nothing.
+
+    Parameters
+    ----------
+    where
+        The samples and categories it is for.
+    found
+        Its class.
+    context
+        What is known of the configuration.
+    """
+    simulated = [sample for sample in context.samples if sample not in context.data]
+    if not (found.isMC_only and simulated):
+        return where
+    kept = {place for place in where if place[0] not in context.data}
+    for category in context.categories:
+        if all((sample, category) in kept for sample in simulated):
+            kept |= {(sample, category) for sample in context.data}
+    return kept
 
 
 def arranged(
@@ -151,21 +182,40 @@ def _empty() -> dict[str, Any]:
 # -- weights -----------------------------------------------------------------------------------
 
 
-def _places(given: Configuration, context: Context) -> dict[Place, dict[str, Wanted]]:
+def _places(
+    given: Configuration, context: Context, known_keys: Sequence[str]
+) -> dict[Place, dict[str, Wanted]]:
     """The weights of each sample and category, by key."""
+    written: list[Wanted] = []
     found: dict[Place, dict[str, Wanted]] = {
         (sample, category): {} for sample in context.samples for category in context.categories
     }
     for sample, category, weights, place in _written(given, context):
         only = tuple(name for name in (sample, category) if name is not None)
-        some = {one.key: one for one in wanted(weights, place, only)}
+        some = {one.key: one for one in wanted(weights, place, only, context.each)}
+        written += some.values()
         for (one_sample, one_category), known in found.items():
             if sample in (None, one_sample) and category in (None, one_category):
                 known.update(some)
+    _check_off(written, known_keys, context)
     return {
         place: {key: one for key, one in known.items() if one.value is not False}
         for place, known in found.items()
     }
+
+
+def _check_off(written: Sequence[Wanted], known: Sequence[str], context: Context) -> None:
+    """Refuse to switch off at a place what there is nowhere, since it is misspelt."""
+    used = list(dict.fromkeys(one.key for one in written if one.value is not False))
+    for one in written:
+        if one.value is not False or not one.only or one.key in (*used, *known):
+            continue
+        msg = (
+            f"{one.place} is False, but there is no weight {one.key!r} to switch off."
+            f"{did_you_mean(one.key, used)} There are: {', '.join(used) or 'none'}."
+        )
+        with context.each():
+            raise InputError(msg)
 
 
 def _written(
@@ -175,16 +225,20 @@ def _written(
     parts: list[tuple[str | None, WeightsPart, str]]
     parts = [(None, given.weights.common, "weights.common")]
     for sample, part in given.weights.bysample.items():
-        _check("weights.bysample", "sample", sample, context.samples)
+        with context.each():
+            _check("weights.bysample", "sample", sample, context.samples)
         parts.append((sample, part, f"weights.bysample[{sample!r}]"))
     for only, part, where in parts:
         yield only, None, part.inclusive, f"{where}.inclusive"
         for category, weights in part.bycategory.items():
-            _check(f"{where}.bycategory", "category", category, context.categories)
+            with context.each():
+                _check(f"{where}.bycategory", "category", category, context.categories)
             yield only, category, weights, f"{where}.bycategory[{category!r}]"
 
 
-def _taken(places: Mapping[Place, dict[str, Wanted]], keys: Sequence[str]) -> Wanted | None:
+def _taken(
+    places: Mapping[Place, dict[str, Wanted]], keys: Sequence[str], context: Context
+) -> Wanted | None:
     """What is no weight but applies to all events alike, taken out of the weights."""
     each = [[known.pop(key) for key in keys if key in known] for known in places.values()]
     every = [one for some in each for one in some]
@@ -197,7 +251,8 @@ def _taken(places: Mapping[Place, dict[str, Wanted]], keys: Sequence[str]) -> Wa
             f"{others[0] if others else one.place}: {one.key} is not a weight, it changes the "
             "events before there are categories. Write it once, in weights.common.inclusive."
         )
-        raise InputError(msg)
+        with context.each():
+            raise InputError(msg)
     return every[0]
 
 
@@ -219,30 +274,70 @@ def _named(
     used = {one.identity: one for known in places.values() for one in known.values()}
     names: dict[tuple[str, str], str] = {}
     for identity, one in sorted(used.items(), key=lambda item: len(item[1].only)):
-        found_class = weight_class(
-            with_file(one, context.folder),
-            _name(one, names),
-            known=classes,
-            folder=context.folder,
-            corrections=context.campaign.corrections,
-        )
-        name = found_class.name
-        if name in names.values():
-            msg = (
-                f"{one.place} gives weight {name!r} another value than elsewhere: a class is one "
-                "weight. Write two classes, and give each a key of its own."
+        with context.each():
+            check_year(one, context.campaign.era)
+            found_class = weight_class(
+                with_file(one, context.folder),
+                _name(one, names),
+                known=classes,
+                folder=context.folder,
+                corrections=context.campaign.corrections,
             )
-            raise InputError(msg)
-        names[identity] = name
-        if classes.get(name, found_class) not in (found_class, Pileup):
-            msg = f"{one.place} and a class of cfg['weights_classes'] make a weight {name!r} each."
-            raise InputError(msg)
-        made.classes[name] = found_class
-        _say_weight(one, name, context, made)
+            _check_name(one, found_class, names, classes)
+            names[identity] = found_class.name
+            made.classes[found_class.name] = found_class
+            simulated = any(
+                sample not in context.data and identity == other.identity
+                for (sample, _), known in places.items()
+                for other in known.values()
+            )
+            if simulated or not (context.data and found_class.isMC_only):
+                _say_weight(one, found_class.name, context, made, known=one.key in classes)
+    asked: dict[tuple[str, str], set[Place]] = {}
     for place, known in places.items():
         for one in known.values():
-            found.setdefault(names[one.identity], set()).add(place)
-    return found
+            if (name := names.get(one.identity)) is None:
+                continue  # something is wrong with it
+            found.setdefault(name, set()).add(place)
+            if place[0] in one.only:
+                asked.setdefault((name, place[0]), set()).add(place)
+    _say_not_of_data(asked, made, context)
+    return {
+        name: spread(where, made.classes[name], context)
+        | {place for (other, _), some in asked.items() if other == name for place in some}
+        for name, where in found.items()
+    }
+
+
+def _check_name(
+    one: Wanted,
+    found: type[WeightWrapper],
+    names: Mapping[tuple[str, str], str],
+    classes: Mapping[str, type[WeightWrapper]],
+) -> None:
+    """Refuse two weights of one name."""
+    name = found.name
+    if name in names.values():
+        msg = (
+            f"{one.place} gives weight {name!r} another value than elsewhere: a class is one "
+            "weight. Write two classes, and give each a key of its own."
+        )
+        raise InputError(msg)
+    if classes.get(name, found) not in (found, Pileup):
+        msg = f"{one.place} and a class of cfg['weights_classes'] make a weight {name!r} each."
+        raise InputError(msg)
+
+
+def _say_not_of_data(asked: Iterable[tuple[str, str]], made: Weighing, context: Context) -> None:
+    """Tell of weights of simulation that are asked for by the name of data."""
+    for name, sample in asked:
+        if sample in context.data and made.classes[name].isMC_only:
+            context.say(
+                f"weights.bysample[{sample!r}]: weight {name!r} is NOT applied, since {sample} is "
+                "data and the weight is of simulation. If it is meant for data, write a "
+                f"WeightWrapper with name = {name!r} and isMC_only = False and list it under "
+                "cfg['weights_classes']."
+            )
 
 
 def _name(one: Wanted, names: Mapping[tuple[str, str], str]) -> str:
@@ -251,16 +346,15 @@ def _name(one: Wanted, names: Mapping[tuple[str, str], str]) -> str:
     return "_".join((plain, *one.only)) if plain in names.values() else plain
 
 
-def _say_weight(one: Wanted, name: str, context: Context, made: Weighing) -> None:
+def _say_weight(one: Wanted, name: str, context: Context, made: Weighing, *, known: bool) -> None:
+    """Tell of a weight; what is written for one whose class is known goes into parameters."""
     value = one.value
     if isinstance(value, ScaleFactor):
         collection = find_parameter(
             context.parameters, f"lepton_scale_factors.{value.kind}_sf", "collection"
         )
         context.say(f"{one.place}: weight {name!r}, the product over {collection}.")
-    elif one.key == "PU" or isinstance(value, int | float):
-        context.say(f"{one.place}: weight {name!r}.")
-    elif value is not None and value is not True:
+    elif known and value is not None and value is not True:
         made.parameters.append({"weights_config": {one.key: value}})
         context.say(f"{one.place}: weight {name!r}; it is told as params.weights_config.{one.key}.")
     else:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lazyana.analysis.coffearunner.collected import Each, Keeping
 from lazyana.analysis.coffearunner.schema import Dataset
 from lazyana.analysis.defaults import ERAS
+from lazyana.analysis.filecheck import with_missing
 from lazyana.data.fileset import Fileset
-from lazyana.errors import InputError, did_you_mean
+from lazyana.errors import FileError, InputError, InputTypeError, LazyanaError, did_you_mean
 
 Say = Callable[[str], None]
 """Takes a notice for the user."""
@@ -108,7 +112,7 @@ def campaign_of(given: Dataset, say: Say) -> Campaign:
     return found
 
 
-def datasets_of(given: Dataset, folder: Path, era: str, say: Say) -> Fileset:
+def datasets_of(given: Dataset, folder: Path, era: str, say: Say, each: Each = Keeping) -> Fileset:
     """The datasets of the fileset files, with metadata.
 
     Parameters
@@ -121,6 +125,8 @@ def datasets_of(given: Dataset, folder: Path, era: str, say: Say) -> Fileset:
         The year of the datasets.
     say
         Takes the notices.
+    each
+        Context of what may be wrong by itself.
 
     Returns
     -------
@@ -130,22 +136,31 @@ def datasets_of(given: Dataset, folder: Path, era: str, say: Say) -> Fileset:
 
     Raises
     ------
-    FileError, InputError
+    FileError, InputError, InputTypeError
         No fileset, two different ones of one dataset, or data of another year.
     """
+    for one in given.jsons:
+        if not isinstance(one, str | Path | Mapping | list | Fileset):
+            msg = f"dataset.jsons holds {one!r}: write the names of fileset files."
+            raise InputTypeError(msg)
+    if not given.jsons:
+        msg = "dataset.jsons is empty: write the name of at least one fileset file."
+        raise InputError(msg)
     sources = [_placed(folder, one) for one in given.jsons]
     found: dict[str, Any] = {}
+    failed: list[FileError] = []
     for source in sources:
-        for name, entry in Fileset.parse(source).to_dict().items():
-            known = {**entry, "metadata": _known(name, entry["metadata"], era)}
-            if name in found and found[name] != known:
-                msg = (
-                    f"Dataset {name!r} is in two fileset files of dataset.jsons, which differ: "
-                    "CoffeaRunner forgets the first. Give them different names, or keep one."
-                )
-                raise InputError(msg)
+        for name, entry in _parsed(source, each, failed).items():
+            known = {**entry, "metadata": dict(entry["metadata"])}
+            with each():
+                known["metadata"] = _known(name, entry["metadata"], era)
+            with each():
+                _check_once(name, known, found)
             found[name] = known
-    fileset = Fileset.parse(found)
+    if failed and not found:
+        raise failed[0]
+    lenient = with_missing(found) if failed else None
+    fileset = lenient if isinstance(lenient, Fileset) else Fileset.parse(found)
     data = [one.name for one in fileset.datasets if one.is_mc is False]
     others = [one.name for one in fileset.datasets if one.is_mc is not False]
     say(
@@ -154,6 +169,31 @@ def datasets_of(given: Dataset, folder: Path, era: str, say: Say) -> Fileset:
         '{"files": [...], "metadata": {"isMC": false}}.'
     )
     return fileset
+
+
+def _parsed(source: Any, each: Each, failed: list[FileError]) -> Mapping[str, Any]:
+    """A fileset; the files of one in a file may also be where the program was started."""
+    try:
+        return Fileset.parse(source).to_dict()
+    except FileError as error:
+        if isinstance(source, Path):
+            with suppress(LazyanaError, OSError, ValueError):
+                return Fileset.parse(json.loads(source.read_text("utf-8"))).to_dict()
+        failed.append(error)
+        with each():
+            raise
+    # With the names of its datasets more can be said.
+    lenient = with_missing(source)
+    return lenient.to_dict() if isinstance(lenient, Fileset) else {}
+
+
+def _check_once(name: str, entry: Any, found: Mapping[str, Any]) -> None:
+    if name in found and found[name] != entry:
+        msg = (
+            f"Dataset {name!r} is in two fileset files of dataset.jsons, which differ: "
+            "CoffeaRunner forgets the first. Give them different names, or keep one."
+        )
+        raise InputError(msg)
 
 
 def _letters(name: str) -> str:
@@ -173,6 +213,32 @@ def placed(folder: Path, name: str | Path) -> Path | None:
         if path.is_file():
             return path.absolute()
     return None
+
+
+def missing(folder: Path, name: str | Path) -> str:
+    """The end of a message: where a file is not, and one of that name which is elsewhere.
+
+    Parameters
+    ----------
+    folder
+        That of the configuration.
+    name
+        As for `placed`.
+    """
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return "which does not exist."
+    places = list(dict.fromkeys([folder.absolute(), Path.cwd()]))
+    where = f"neither in {places[0]} nor in" if len(places) > 1 else "not in"
+    # Where CoffeaRunner and packages like it keep their files.
+    elsewhere = [
+        found.relative_to(place)
+        for place in places
+        for depth in ("", "*/", "*/*/")
+        for found in sorted(place.glob(f"src/*/data/{depth}{path.name}"))
+    ]
+    hint = f" Did you mean {' or '.join(repr(str(one)) for one in elsewhere[:3])}?"
+    return f"which is {where} {places[-1]}.{hint if elsewhere else ' Write its path.'}"
 
 
 def _known(name: str, metadata: Mapping[str, Any], era: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def scale_factor_in(path: Path, name: str) -> Correction:
     Parameters
     ----------
     path
-        ROOT file or file of correctionlib.
+        ROOT file, file of correctionlib, or JSON of muons by name, ``"abseta:[0.0,0.9]"``,
+        ``"pt:[2.0,5.0]"``, with ``value`` and ``error`` in it.
     name
         Name of the histogram or correction. A histogram has axes of pseudorapidity, or its absolute
         value, and transverse momentum (GeV) in any order, told apart by their range; it varies up
@@ -38,7 +39,8 @@ def scale_factor_in(path: Path, name: str) -> Correction:
         No such file or object, or one that is no such histogram.
     """
     if not _is_root(path):
-        return open_corrections(path)[name]
+        nested = _nested_json(path)
+        return open_corrections(path)[name] if nested is None else _of_nested(path, name, nested)
     axes, values, errors = _histogram(path, name)
     names = [_lepton_axis(path, name, edges) for edges in axes]
     shifts = {"nominal": values, "up": values + errors, "down": values - errors}
@@ -85,6 +87,77 @@ def pileup_in(path: Path) -> tuple[Correction, bool]:
     else:
         shifts |= {"up": nominal, "down": nominal}
     return _correction(path, "PU", {"nTrueInt": edges}, shifts), varied
+
+
+def _nested_json(path: Path) -> Mapping[str, Any] | None:
+    """The content of a JSON file that is none of correctionlib."""
+    if path.suffix != ".json":
+        return None
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None  # opening it as a correction says what is wrong
+    return content if isinstance(content, dict) and "schema_version" not in content else None
+
+
+def _of_nested(path: Path, name: str, content: Mapping[str, Any]) -> Correction:
+    """The scale factor of a name in nested JSON."""
+    top, _, table = name.partition("/")
+    if top not in content:
+        msg = (
+            f"{path} has no scale factor {top!r}.{did_you_mean(top, content)} It has: "
+            f"{', '.join(content)}."
+        )
+        raise InputError(msg)
+    tables = content[top] if isinstance(content[top], dict) else {}
+    chosen = table.removesuffix("_value") or next(
+        (one for one in tables if set(one.split("_")) == {"abseta", "pt"}), next(iter(tables), "")
+    )
+    try:
+        axes, values, errors = _grid(tables[chosen])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        msg = (
+            f"Scale factor {name!r} of {path} is no table of 'abseta:[low,high]' and "
+            "'pt:[low,high]' with 'value' and 'error': make it a correctionlib file."
+        )
+        raise InputError(msg) from error
+    shifts = {"nominal": values, "up": values + errors, "down": values - errors}
+    return _correction(path, name, axes, shifts)
+
+
+def _grid(table: Mapping[str, Any]) -> tuple[dict[str, Values], Values, Values]:
+    """Edges by axis, values and errors of a table of two axes."""
+    rows = {_bin(key): cells for key, cells in table.items() if key != "binning"}
+    cells = {
+        (row[1], column[1]): (row, column, cell)
+        for row, some in rows.items()
+        for column, cell in ((_bin(key), cell) for key, cell in some.items())
+    }
+    names = {(row[0], column[0]) for row, column, _ in cells.values()}
+    ((first, second),) = names
+    if {first, second} not in ({"abseta", "pt"}, {"eta", "pt"}):
+        raise ValueError(names)
+    edges = [
+        np.unique([edge for place in cells.values() for edge in place[axis][1:]]) for axis in (0, 1)
+    ]
+    shape = (len(edges[0]) - 1, len(edges[1]) - 1)
+    values, errors = np.empty(shape), np.empty(shape)
+    # Every bin has to be there, and none may be wider than from one edge to the next.
+    for i, low in enumerate(edges[0][:-1]):
+        for j, left in enumerate(edges[1][:-1]):
+            row, column, cell = cells[low, left]
+            if (row[2], column[2]) != (edges[0][i + 1], edges[1][j + 1]):
+                raise ValueError(row, column)
+            values[i, j] = cell["value"]
+            errors[i, j] = cell["error"]
+    return dict(zip((first, second), edges, strict=True)), values, errors
+
+
+def _bin(key: str) -> tuple[str, float, float]:
+    """Axis and edges of ``"pt:[2.0,5.0]"``."""
+    axis, _, edges = key.partition(":")
+    low, high = edges.strip("[]").split(",")
+    return axis, float(low), float(high)
 
 
 def _is_root(path: Path) -> bool:

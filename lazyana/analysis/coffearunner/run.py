@@ -53,7 +53,9 @@ def run_options_of(given: RunOptions, say: Say) -> dict[str, Any]:
         )
         raise InputError(msg)
     _proxy(given.voms, say)
-    executor = CASA if given.executor == "dask/casa" else executor_of(given.executor)[0]
+    executor = CASA if given.executor == "dask/casa" else given.executor
+    if executor not in BATCH:
+        executor = executor_of(executor)[0]
     if executor not in (*BATCH, *NAMES) and "://" not in executor:
         known = ("iterative", "futures", "dask/casa", *BATCH, *NAMES)
         msg = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lazyana.analysis.coffearunner.collected import Collected
 from lazyana.analysis.schema import DatasetsSection, Section
+from lazyana.errors import InputError
 
 
 def is_coffearunner(cfg: Mapping[str, Any]) -> bool:
@@ -16,11 +18,30 @@ def is_coffearunner(cfg: Mapping[str, Any]) -> bool:
     return "datasets" not in cfg and bool(typical & cfg.keys())
 
 
-def _renamed(given: Any, spelling: str, key: str) -> Any:
-    """A mapping with another spelling of a key replaced; with both, the other one is unknown."""
-    if not isinstance(given, Mapping) or key in given or spelling not in given:
+_SPELLINGS = {"systematics": "systematic", "isJERC": "JERC"}
+"""Other spellings of keys, those of the README of CoffeaRunner."""
+
+
+def _renamed(given: Any, spelling: str) -> Any:
+    """A mapping with another spelling of a key replaced; of both the usual one counts."""
+    key = _SPELLINGS[spelling]
+    if not isinstance(given, Mapping) or spelling not in given:
         return given
+    if key in given:
+        return {name: value for name, value in given.items() if name != spelling}
     return {key if name == spelling else name: value for name, value in given.items()}
+
+
+def _spelt_twice(cfg: Mapping[str, Any]) -> list[str]:
+    """Keys that are there in two spellings."""
+    inside = cfg.get("systematic", cfg.get("systematics"))
+    return [
+        f"{where} has {key!r} and {other!r}, two spellings of the same: keep {key!r}."
+        for where, given in (("cfg", cfg), ("cfg['systematic']", inside))
+        if isinstance(given, Mapping)
+        for other, key in _SPELLINGS.items()
+        if {other, key} <= given.keys()
+    ]
 
 
 class Dataset(DatasetsSection):
@@ -89,10 +110,18 @@ class Systematic(Section):
     weights: bool = False
     roccor: bool = False
 
+    @field_validator("JERC", mode="before")
+    @classmethod
+    def _choice(cls, value: Any) -> Any:
+        if not isinstance(value, bool) and value != "split":
+            msg = "give False, True or 'split'"
+            raise ValueError(msg)
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _spellings(cls, value: Any) -> Any:
-        return _renamed(value, "isJERC", "JERC")
+        return _renamed(value, "isJERC")
 
 
 class Configuration(Section):
@@ -124,4 +153,43 @@ class Configuration(Section):
     @model_validator(mode="before")
     @classmethod
     def _spellings(cls, value: Any) -> Any:
-        return _renamed(value, "systematics", "systematic")
+        return _renamed(value, "systematics")
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Self:
+        """A configuration; no key is there in two spellings.
+
+        Raises
+        ------
+        InputError
+            All that is wrong with it.
+        """
+        wrong, found = Collected(), None
+        for line in _spelt_twice(given):
+            wrong.errors.append(InputError(line))
+        with wrong.each():
+            found = super().checked(given)
+        wrong.check()
+        assert found is not None  # or something was wrong
+        return found
+
+    @classmethod
+    def without_mistakes(cls, given: Mapping[str, Any]) -> Self | None:
+        """A configuration without the sections that are wrong.
+
+        Returns
+        -------
+        Configuration or None
+            None where ``dataset`` or ``workflow`` is wrong, without which nothing can be said.
+        """
+        left = {key: given[key] for key in ("dataset", "workflow") if key in given}
+        for key in (None, *given):
+            tried = left if key is None else {**left, key: given[key]}
+            try:
+                cls.checked(tried)
+            except InputError:
+                if key is None:
+                    return None
+            else:
+                left = tried
+        return cls.checked(left)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from lazyana.analysis.calibrators import Calibrator
 from lazyana.analysis.classes import by_name
-from lazyana.analysis.coffearunner.applied import Context, Weighing, arranged
-from lazyana.analysis.coffearunner.datasets import placed
+from lazyana.analysis.coffearunner.applied import Context, Weighing, arranged, spread
+from lazyana.analysis.coffearunner.datasets import missing, placed
 from lazyana.analysis.coffearunner.schema import Configuration
 from lazyana.analysis.coffearunner.weights import PAGE, Wanted
 from lazyana.analysis.cutlibrary import goldenJson
@@ -56,19 +57,21 @@ def corrected(given: Configuration, weights: Weighing, context: Context) -> Corr
         What cannot be translated.
     """
     made = Corrected()
-    _lumi_mask(weights.lumi_mask, context, made)
-    listed = default_calibrators_sequence if given.calibrators is None else given.calibrators
-    known = by_name(listed, Calibrator, "calibrator")
+    with context.each():
+        _lumi_mask(weights.lumi_mask, context, made)
+    own = by_name(given.calibrators or (), Calibrator, "calibrator")
+    known = {**by_name(default_calibrators_sequence, Calibrator, "calibrator"), **own}
     if weights.jets is not None:
-        _jets(weights.jets, known, context, made)
+        with context.each():
+            _jets(weights.jets, known, context, made)
     if weights.muons is not None:
-        _check_calibrator("roccor", known)
+        with context.each():
+            _check_calibrator("roccor", known)
         context.say(f"{weights.muons.place}: the calibrator 'roccor' of cfg['calibrators'].")
-    # Where the user lists none, objects stay as they are in the files unless a weight says so.
+    # Objects stay as they are in the files unless a weight or the user's own list says so.
     asked = () if weights.jets is None else (JETS,)
-    made.sections["calibrators"] = [
-        one for name, one in known.items() if given.calibrators is not None or name in asked
-    ]
+    others = [one for name, one in known.items() if name in asked and name not in own]
+    made.sections["calibrators"] = [*others, *own.values()]
     shapes = _shapes(given, weights, context, made)
     _variations(given, weights, shapes, context, made)
     return made
@@ -91,10 +94,12 @@ def _shapes(
                 f"systematic.{key} is {wish!r}, but no weights have {needed}: add {needed!r}: None "
                 f"to weights.common.inclusive, or set {key} to False."
             )
-            raise InputError(msg)
+            with context.each():
+                raise InputError(msg)
         shapes.append(name)
     if given.systematic.JERC:
-        _split(given, context, made)
+        with context.each():
+            _split(given, context, made)
     if given.systematic.roccor:
         context.say("systematic.roccor: variations of the calibrator 'roccor'.")
     return shapes
@@ -111,14 +116,16 @@ def _variations(
     if given.variations is not None:
         if told:
             msg = "cfg has systematic and variations, which say the same: keep one of them."
-            raise InputError(msg)
+            with context.each():
+                raise InputError(msg)
         made.sections["variations"] = given.variations
         return
     varied = {
-        name: where
+        name: spread(where, weights.classes[name], context)
         for name, where in weights.where.items()
         if given.systematic.weights and weights.classes[name].has_variations
     }
+    varied = {name: where for name, where in varied.items() if where}
     if told:
         context.say(f"systematic.weights: variations of {', '.join(varied) or 'no weight'}.")
     made.sections["variations"] = {
@@ -137,7 +144,7 @@ def _lumi_mask(mask: Wanted | None, context: Context, made: Corrected) -> None:
         )
         return
     made.cuts.append(goldenJson)
-    text = None if mask.value in (None, True) else str(mask.value)
+    text = _file_name(mask)
     if text is None and golden is not None:
         made.parameters.append(_golden(era, "${golden_json:" + ",".join(golden) + "}"))
     elif text is not None:
@@ -162,10 +169,13 @@ def _golden_place(mask: Wanted, text: str, context: Context) -> str:
     if path is not None:
         return str(path)
     if "/" in text:
-        msg = f"{mask.place} names {text}, which is neither in {context.folder} nor there."
+        msg = f"{mask.place} names {text}, {missing(context.folder, text)}"
         raise FileError(msg)
     plain: Any = OmegaConf.to_container(context.parameters, resolve=False)
-    default = _GOLDEN.match(str(plain["lumi"]["goldenJSON"][context.campaign.era]))
+    given = str(plain["lumi"]["goldenJSON"][context.campaign.era])
+    if given.endswith(f"/{text}"):
+        return given  # the user says where it is
+    default = _GOLDEN.match(given)
     folder = default[1] if default else f"Collisions{context.campaign.era[2:4]}"
     return "${golden_json:" + folder + "," + text + "}"
 
@@ -174,7 +184,7 @@ def _jets(jets: Wanted, known: Mapping[str, Any], context: Context, made: Correc
     """Corrected jets."""
     _check_calibrator(JETS, known)
     era = context.campaign.era
-    text = None if jets.value in (None, True) else str(jets.value)
+    text = _file_name(jets)
     if not context.campaign.corrections and (text is None or not text.endswith(_JSON)):
         msg = (
             f"{jets.place}: the parameters have no jet corrections of this campaign. Leave JME "
@@ -185,7 +195,7 @@ def _jets(jets: Wanted, known: Mapping[str, Any], context: Context, made: Correc
     if text is not None and text.endswith(_JSON):
         path = placed(context.folder, text)
         if path is None:
-            msg = f"{jets.place} names {text}, which is neither in {context.folder} nor there."
+            msg = f"{jets.place} names {text}, {missing(context.folder, text)}"
             raise FileError(msg)
         types = find_parameter(context.parameters, "jets_calibration.collection", era)
         changes = {str(name): {era: {"json_path": str(path)}} for name in types}
@@ -218,6 +228,16 @@ def _split(given: Configuration, context: Context, made: Corrected) -> None:
         f"systematic.JERC 'split': {JETS!r} varies the regrouped sources and JER ({FULL}); "
         "unclustered energy is not varied."
     )
+
+
+def _file_name(one: Wanted) -> str | None:
+    """The file that is written there; None for that of the parameters."""
+    if one.value is None or one.value is True:
+        return None
+    if not isinstance(one.value, str | Path):
+        msg = f"{one.place} is {one.value!r}: write the name of a file, or None."
+        raise InputError(msg)
+    return str(one.value)
 
 
 def _check_calibrator(name: str, known: Iterable[str]) -> None:

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from lazyana.analysis.build import COLUMNS_FOLDER
 from lazyana.analysis.categories import Selection, selection_of
 from lazyana.analysis.coffearunner.applied import Context, arranged, weighing
-from lazyana.analysis.coffearunner.datasets import Say, campaign_of, datasets_of
+from lazyana.analysis.coffearunner.collected import Collected
+from lazyana.analysis.coffearunner.datasets import Campaign, Say, campaign_of, datasets_of
 from lazyana.analysis.coffearunner.run import run_options_of
 from lazyana.analysis.coffearunner.schema import Configuration
 from lazyana.analysis.coffearunner.systematics import corrected
@@ -22,6 +23,7 @@ from lazyana.analysis.cuts import Cut, cuts_of
 from lazyana.analysis.datasets import sample_of
 from lazyana.analysis.defaults import get_default_parameters, merge_parameters
 from lazyana.analysis.workflow import Workflow
+from lazyana.data.fileset import Fileset
 from lazyana.errors import InputError, InputTypeError
 
 _OWN = ("variables", "columns", "save_skimmed_files", "do_postprocessing")
@@ -50,50 +52,106 @@ def translated(cfg: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], li
     Raises
     ------
     FileError, InputError, InputTypeError
-        A key that does not exist, or that cannot be translated: what to write instead.
+        Keys that do not exist, or that cannot be translated: what to write instead. Several
+        independent mistakes are one `InputError`.
     """
-    given = Configuration.checked(cfg)
     notices: list[str] = []
-    say = notices.append
-    campaign = campaign_of(given.dataset, say)
-    fileset = datasets_of(given.dataset, folder, campaign.era, say)
-    preselections = _preselections(given.preselections, say)
-    categories = _categories(given.categories, preselections, say)
-    context = Context(
-        folder,
-        campaign,
-        _merged(get_default_parameters(), given.parameters),
-        tuple(dict.fromkeys(map(sample_of, fileset.datasets))),
-        selection_of("categories", categories).names,
-        say,
-    )
-    weights = weighing(given, context)
-    events = corrected(given, weights, context)
-    sections: dict[str, Any] = {
-        "workflow": _workflow(given.workflow),
-        "workflow_options": _workflow_options(given, say),
-        "parameters": merge_parameters(context.parameters, *weights.parameters, *events.parameters),
-        "datasets": {
-            "jsons": [fileset],
-            "filter": _filter(given, say),
-            "subsamples": given.dataset.subsamples,
-        },
-        "skim": [*events.cuts, *cuts_of("skim", given.skim)],
-        "preselections": _all_of(preselections),
-        "categories": categories,
-        "weights": arranged(weights.where, context.samples, context.categories),
-        "weights_classes": list(weights.classes.values()),
-        "do_postprocessing": "XS" in weights.where,
-        "run_options": run_options_of(given.run_options, say),
-        "output": given.output,
-        **events.sections,
-    }
+    say, wrong = notices.append, Collected()
+    with wrong.each():
+        Configuration.checked(cfg)
+    given = Configuration.without_mistakes(cfg) if wrong.errors else Configuration.checked(cfg)
+    sections: dict[str, Any] = {}
+    if given is not None:
+        sections = _together(given, folder, say, wrong) | _alone(given, say, wrong)
+    wrong.check()
+    assert given is not None  # or something was wrong
     sections |= {key: getattr(given, key) for key in _OWN if key in given.model_fields_set}
     if given.do_postprocessing is None:
         say(_normalisation(sections["do_postprocessing"]))
     if given.output is not None:
         say(f"output: the folder {given.output}, as it is: nothing there is replaced unasked.")
     return sections, notices
+
+
+def _alone(given: Configuration, say: Say, wrong: Collected) -> dict[str, Any]:
+    """The sections that depend on no other."""
+    sections: dict[str, Any] = {"output": given.output}
+    with wrong.each():
+        sections["workflow"] = _workflow(given.workflow)
+    with wrong.each():
+        sections["workflow_options"] = _workflow_options(given, say)
+    with wrong.each():
+        sections["run_options"] = run_options_of(given.run_options, say)
+    return sections
+
+
+def _together(given: Configuration, folder: Path, say: Say, wrong: Collected) -> dict[str, Any]:
+    """The datasets, and what is done to their events."""
+    campaign: Campaign | None = None
+    fileset: Fileset | None = None
+    parameters: DictConfig | None = None
+    filters: dict[str, Any] = {}
+    skim: tuple[Cut, ...] = ()
+    with wrong.each():
+        campaign = campaign_of(given.dataset, say)
+    if campaign is not None:
+        with wrong.each():
+            fileset = datasets_of(given.dataset, folder, campaign.era, say, wrong.each)
+    preselections, categories, names = _selections(given, say, wrong)
+    with wrong.each():
+        parameters = _merged(get_default_parameters(), given.parameters)
+    with wrong.each():
+        filters = _filter(given, say)
+    with wrong.each():
+        skim = cuts_of("skim", given.skim)
+    if campaign is None or fileset is None or parameters is None:
+        return {}
+    context = Context(
+        folder,
+        campaign,
+        parameters,
+        tuple(dict.fromkeys(map(sample_of, fileset.datasets))),
+        names,
+        say,
+        frozenset(sample_of(one) for one in fileset.datasets if one.is_mc is False),
+        wrong.each,
+    )
+    sections: dict[str, Any] = {
+        "datasets": {
+            "jsons": [fileset],
+            "filter": filters,
+            "subsamples": given.dataset.subsamples,
+        },
+        "preselections": preselections,
+        "categories": categories,
+    }
+    with wrong.each():
+        weights = weighing(given, context)
+        events = corrected(given, weights, context)
+        sections |= {
+            "skim": [*events.cuts, *skim],
+            "parameters": merge_parameters(parameters, *weights.parameters, *events.parameters),
+            "weights": arranged(weights.where, context.samples, context.categories),
+            "weights_classes": list(weights.classes.values()),
+            "do_postprocessing": "XS" in weights.where,
+            **events.sections,
+        }
+    return sections
+
+
+def _selections(
+    given: Configuration, say: Say, wrong: Collected
+) -> tuple[list[Cut], Any, tuple[str, ...]]:
+    """The preselections, the categories and their names."""
+    preselections: dict[str, Entry] = {}
+    categories: Any = {}
+    names = tuple(map(str, given.categories)) if isinstance(given.categories, Mapping) else ()
+    with wrong.each():
+        preselections = _preselections(given.preselections, say)
+    with wrong.each():
+        categories = _categories(given.categories, preselections, say)
+        names = selection_of("categories", categories).names
+    return _all_of(preselections), categories, names
 
 
 # -- selections ----------------------------------------------------------------------------------
@@ -208,11 +266,22 @@ def _workflow_options(given: Configuration, say: Say) -> dict[str, Any]:
         msg = f"userconfig and workflow_options have {twice[0]!r} both: keep one of them."
         raise InputError(msg)
     options |= given.workflow_options
+    for key in sorted({"systematic", "systematics"} & set(given.userconfig)):
+        asked = given.userconfig[key]
+        if any(asked.values()) if isinstance(asked, Mapping) else asked:
+            msg = (
+                f"userconfig[{key!r}] is {asked!r}, which varies nothing there: move it to "
+                "cfg['systematic']."
+            )
+            raise InputError(msg)
     if given.userconfig:
         say("userconfig: the workflow finds it as self.workflow_options.")
     export = inside if given.export_array is None else given.export_array
     if not export:
         return options
+    if not isinstance(export, bool | str | Path):
+        msg = f"userconfig['export_array'] is {export!r}: write True, False or a folder."
+        raise InputTypeError(msg)
     own = isinstance(given.workflow, type) and issubclass(given.workflow, Workflow)
     makes = own and (
         given.workflow.define_column_accumulators_extra
@@ -228,7 +297,8 @@ def _workflow_options(given: Configuration, say: Say) -> dict[str, Any]:
         msg = "export_array is True, but there is no output to write below: name a folder instead."
         raise InputError(msg)
     target = f"{given.output}/arrays" if export is True else str(export)
-    say(f"export_array: the columns of cfg['columns'] are written to {target} as parquet.")
+    place = "arrays in the folder of the output" if export is True else target
+    say(f"export_array: the columns of cfg['columns'] are written to {place}, as parquet.")
     return {**options, COLUMNS_FOLDER: target}
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import awkward as ak
 
-from lazyana.analysis.coffearunner.datasets import placed
+from lazyana.analysis.coffearunner.collected import Each, Keeping
+from lazyana.analysis.coffearunner.datasets import missing, placed
 from lazyana.analysis.coffearunner.files import pileup_in, scale_factor_in
 from lazyana.analysis.common_weights import Pileup, common_weights
 from lazyana.analysis.defaults import find_parameter
@@ -29,6 +30,10 @@ _ELSEWHERE = {
     "JMAR": "pileup jet identification",
     "roccor": "Rochester",
 }
+WITH_FILES = ("PU", "JME", *_ELSEWHERE)
+"""Keys of CoffeaRunner for what is made out of files."""
+
+_YEAR = re.compile(r"(?:20|UL)(\d\d)")
 _RANGE = re.compile(r"(?P<low>\d+)to(?P<high>\d+)|[Bb]elow(?P<below>\d+)|[Aa]bove(?P<above>\d+)")
 _LOW = {"electron": 20.0, "muon": 30.0}
 """Transverse momentum (GeV) below which CoffeaRunner takes the scale factor ``<name>_low``."""
@@ -150,7 +155,12 @@ class Constant:
         return self.value
 
 
-def wanted(weights: Mapping[str, Any], place: str, only: tuple[str, ...] = ()) -> Iterator[Wanted]:
+def wanted(
+    weights: Mapping[str, Any],
+    place: str,
+    only: tuple[str, ...] = (),
+    each: Each = Keeping,
+) -> Iterator[Wanted]:
     """The weights of a place of a configuration, each scale factor of ``LSF`` by itself.
 
     Parameters
@@ -159,16 +169,21 @@ def wanted(weights: Mapping[str, Any], place: str, only: tuple[str, ...] = ()) -
         What is written there.
     place, only
         As of `Wanted`.
+    each
+        Context of what may be wrong by itself.
     """
     for key, value in weights.items():
         if key != "LSF":
             yield Wanted(key, value, f"{place}[{key!r}]", only)
         elif isinstance(value, Mapping):
-            for one in _scale_factors(value, f"{place}['LSF']"):
-                yield replace(one, only=only)
+            for name in value:
+                with each():
+                    for one in _scale_factor(name, value, f"{place}['LSF']"):
+                        yield replace(one, only=only)
         else:
-            msg = f"{place}['LSF'] is {value!r}: give {{'<name> <year>': '<working point>'}}."
-            raise InputError(msg)
+            with each():
+                msg = f"{place}['LSF'] is {value!r}: give {{'<name> <year>': '<working point>'}}."
+                raise InputError(msg)
 
 
 def weight_class(
@@ -212,6 +227,12 @@ def weight_class(
         return _pileup(one, name, folder, corrections=corrections)
     if isinstance(one.value, int | float) and not isinstance(one.value, bool):
         return WeightLambda.wrap_func(name, Constant(float(one.value)))
+    if isinstance(one.value, str) and (number := _number(one.value)) is not None:
+        msg = (
+            f"{one.place} is {one.value!r}, a text: a constant is a number, so write "
+            f"{one.key!r}: {number!r} without quotes."
+        )
+        raise InputError(msg)
     choices = ("lumiMask", "PU", "JME", "LSF", *known)
     what = f" is the weight of {_ELSEWHERE[one.key]}, which" if one.key in _ELSEWHERE else ""
     msg = (
@@ -233,40 +254,75 @@ def _pileup(one: Wanted, name: str, folder: Path, *, corrections: bool) -> type[
     return WeightLambda.wrap_func(name, PileupOf(correction, varied), has_variations=varied)
 
 
-def _scale_factors(given: Mapping[str, Any], place: str) -> Iterator[Wanted]:
-    words = {str(key).partition(" ")[0] for key in given}
-    for key, value in given.items():
-        where = f"{place}[{key!r}]"
-        name, _, second = str(key).partition(" ")
-        base = name.removesuffix("_error")
-        if base != name:
-            partner = {key: value for key, value in given.items() if key.split(" ")[0] == base}
-            if list(partner.values()) != [value]:
-                msg = (
-                    f"{where} is the uncertainty of nothing: errors of bins belong to the "
-                    f"histogram of '{base} …' in the same file. Leave this one out."
-                )
-                raise InputError(msg)
-            continue
-        if value is False:
-            yield Wanted(name, value, where)
-            continue
-        kind = next((_KINDS[one] for one in _KINDS if name.startswith(one)), None)
-        if kind is None or not second or not isinstance(value, str):
+def _number(text: str) -> float | None:
+    """The number that a text is of."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _scale_factor(key: Any, given: Mapping[str, Any], place: str) -> Iterator[Wanted]:
+    """One scale factor; nothing where it is the uncertainty of another."""
+    value, where = given[key], f"{place}[{key!r}]"
+    name, _, second = str(key).partition(" ")
+    base = name.removesuffix("_error")
+    if base != name:
+        partner = [one for other, one in given.items() if str(other).split(" ")[0] == base]
+        if partner != [value]:
             msg = (
-                f"{where} is {value!r}: write '<name> <year>': '<working point>' or "
-                "'<name> <histogram>': '<file>', where <name> begins with ele or mu."
+                f"{where} is the uncertainty of nothing: errors of bins belong to the "
+                f"histogram of '{base} …' in the same file. Leave this one out."
             )
             raise InputError(msg)
-        if "HLT" in name or "Trig" in name:
-            msg = (
-                f"{where} is about a trigger: its efficiency is one of the event, not of each "
-                f"{kind}. Write a WeightWrapper for it and list it under cfg['weights_classes']; "
-                f"see {PAGE}."
-            )
-            raise InputError(msg)
-        low, high = _range(name, value, kind, words)
-        yield Wanted(name, ScaleFactor(kind, value, second, low, high), where)
+        return
+    if value is False:
+        yield Wanted(name, value, where)
+        return
+    kind = next((_KINDS[one] for one in _KINDS if name.startswith(one)), None)
+    if kind is None or not second or not isinstance(value, str):
+        msg = (
+            f"{where} is {value!r}: write '<name> <year>': '<working point>' or "
+            "'<name> <histogram>': '<file>', where <name> begins with ele or mu."
+        )
+        raise InputError(msg)
+    if "HLT" in name or "Trig" in name:
+        msg = (
+            f"{where} is about a trigger: its efficiency is one of the event, not of each "
+            f"{kind}. Write a WeightWrapper with name = {name!r}, list it under "
+            f"cfg['weights_classes'], and move {name!r} out of LSF, beside it; see {PAGE}."
+        )
+        raise InputError(msg)
+    words = {str(other).partition(" ")[0] for other in given}
+    low, high = _range(name, value, kind, words)
+    yield Wanted(name, ScaleFactor(kind, value, second, low, high), where)
+
+
+def check_year(one: Wanted, era: str) -> None:
+    """Refuse scale factors of the parameters that are said to be of another year than the data.
+
+    Parameters
+    ----------
+    one
+        A weight.
+    era
+        The year of the datasets.
+
+    Raises
+    ------
+    InputError
+        A scale factor of another year.
+    """
+    if not isinstance(one.value, ScaleFactor) or one.value.name.endswith(_FILE):
+        return
+    year = _YEAR.search(one.value.year)
+    if year is not None and year[1] != era[2:4]:
+        msg = (
+            f"{one.place} is of 20{year[1]}, but dataset.campaign of {era[:4]}, whose corrections "
+            "are used: correct one of them."
+        )
+        raise InputError(msg)
 
 
 def with_file(one: Wanted, folder: Path) -> Wanted:
@@ -293,16 +349,16 @@ def _range(name: str, value: str, kind: str, words: set[str]) -> tuple[float, fl
 def _file(place: str, value: Any, folder: Path) -> Path:
     """A correction file that a configuration names."""
     text = str(value)
-    if ".pkl" in text or not text.endswith((".json", ".json.gz", ".root")) or "histo.json" in text:
+    if ".pkl" in text or not text.endswith((".json", ".json.gz", ".root")):
         msg = (
-            f"{place} names {text}: pickles, text and nested JSON are not read. Write the name of "
+            f"{place} names {text}: pickles and text are not read. Write the name of "
             "a correctionlib file (.json, .json.gz) or of a ROOT file with the histogram"
             f"{', or None for the one of the parameters' if 'PU' in place else ''}."
         )
         raise InputError(msg)
     path = placed(folder, text)
     if path is None:
-        msg = f"{place} names {text}, which is neither in {folder} nor in {Path.cwd()}."
+        msg = f"{place} names {text}, {missing(folder, text)}"
         raise FileError(msg)
     return path
 

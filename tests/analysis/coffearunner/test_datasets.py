@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from lazyana.analysis.coffearunner.collected import Collected
 from lazyana.analysis.coffearunner.datasets import CAMPAIGNS, campaign_of, datasets_of, placed
 from lazyana.analysis.coffearunner.schema import Dataset
 from lazyana.analysis.datasets import load_datasets
 from lazyana.analysis.defaults import ERAS
-from lazyana.errors import FileError, InputError
+from lazyana.errors import FileError, InputError, InputTypeError
 
 
 def dataset(*jsons: Any, campaign: str = "2017_UL", year: str = "2017") -> Dataset:
@@ -62,6 +63,14 @@ def test_campaigns_that_are_not_known() -> None:
         campaign_of(dataset("x.json", campaign="2018_ULL", year="2018"), quiet)
     with pytest.raises(InputError, match=r"dataset\.year is '2018'.*is of 2017"):
         campaign_of(dataset("x.json", campaign="2017_UL", year="2018"), quiet)
+
+
+def test_fileset_files_are_named() -> None:
+    with pytest.raises(InputTypeError, match=r"dataset\.jsons holds 3: write the names of fileset"):
+        datasets_of(dataset(3), Path.cwd(), "2018", quiet)
+    empty = dataset("x.json").model_copy(update={"jsons": ()})
+    with pytest.raises(InputError, match=r"dataset\.jsons is empty"):
+        datasets_of(empty, Path.cwd(), "2018", quiet)
 
 
 @pytest.mark.parametrize(
@@ -138,3 +147,30 @@ def test_filesets_of_real_analyses(real_data: Path) -> None:
     assert len(data) == len(json.loads(files[1].read_text()))
     assert {one.metadata["era"] for one in data} == {"C"}
     assert len(found.datasets) > len(data)
+
+
+def test_files_may_be_where_the_program_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "events.root").touch()
+    listed = tmp_path / "metadata" / "a.json"
+    listed.write_text(json.dumps({"DY": ["events.root"]}))
+    given = dataset("metadata/a.json")
+    with pytest.raises(FileError, match="There is no file"):
+        datasets_of(given, tmp_path, "2017", quiet)
+    monkeypatch.chdir(tmp_path)
+    (found,) = datasets_of(given, tmp_path / "config", "2017", quiet).datasets
+    assert [url for url, _ in found.files] == [str(tmp_path / "events.root")]
+
+
+def test_names_are_known_though_files_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"DY": ["gone.root"], "SingleMuon": ["b.root"]}))
+    wrong = Collected()
+    found = datasets_of(dataset("a.json", "b.json"), tmp_path, "2017", quiet, wrong.each)
+    assert [(one.name, one.is_mc) for one in found.datasets] == [
+        ("DY", True),
+        ("SingleMuon", False),
+    ]
+    assert ["gone.root" in str(one) for one in wrong.errors] == [True, False]
+    assert "There is no fileset" in str(wrong.errors[1])

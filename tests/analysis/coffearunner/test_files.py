@@ -112,3 +112,54 @@ def test_histograms_of_the_groups(real_data: Path) -> None:
     pileup, varied = pileup_in(folder / "puwei_Summer23.histo.root")
     assert varied
     assert json.loads(pileup.text)["corrections"][0]["name"] == "PU"
+
+
+NESTED = {
+    "NUM_Tight_DEN_Tracks": {
+        "abseta": {"abseta:[0.0,2.4]": {"value": 0.5, "error": 0.0}},
+        "abseta_pt": {
+            "binning": [{"variable": "abseta", "binning": [0.0, 1.2, 2.4]}],
+            **{
+                f"abseta:[{low},{high}]": {
+                    "pt:[5,10]": {"value": value + 0.1, "error": 0.02},
+                    "pt:[2.0,5.0]": {"value": value, "error": 0.01},
+                }
+                for low, high, value in ((0.0, 1.2, 0.9), (1.2, 2.4, 0.7))
+            },
+        },
+    },
+    "broken": {"abseta_pt": {"abseta:[0.0,2.4]": {"pt:[2,5]": 1.0}}},
+    "holes": {
+        "abseta_pt": {
+            "abseta:[0.0,1.2]": {"pt:[2,5]": {"value": 1.0, "error": 0.0}},
+            "abseta:[1.2,2.4]": {"pt:[5,9]": {"value": 1.0, "error": 0.0}},
+        }
+    },
+    "wide": {
+        "abseta_pt": {
+            "abseta:[0.0,1.2]": {"pt:[2,9]": {"value": 1.0, "error": 0.0}},
+            "abseta:[1.2,2.4]": {
+                "pt:[2,5]": {"value": 1.0, "error": 0.0},
+                "pt:[5,9]": {"value": 1.0, "error": 0.0},
+            },
+        }
+    },
+    "eta": {"eta": {"eta:[0.0,1.2]": {"value": 1.0, "error": 0.0}}},
+}
+
+
+def test_nested_json_of_muons(tmp_path: Path) -> None:
+    path = tmp_path / "Efficiency_muon.histo.json"
+    path.write_text(json.dumps(NESTED))
+    for name in ("NUM_Tight_DEN_Tracks", "NUM_Tight_DEN_Tracks/abseta_pt_value"):
+        one = scale_factor_in(path, name)
+        assert [each.name for each in one.inputs] == ["abseta", "pt", "variation"]
+        assert evaluate(one, 0.3, 3.0, "nominal") == pytest.approx(0.9)
+        assert evaluate(one, 0.3, 7.0, "up") == pytest.approx(1.02)
+        assert evaluate(one, 2.0, 7.0, "down") == pytest.approx(0.78)
+        assert evaluate(one, 2.0, 700.0, "nominal") == pytest.approx(0.8)
+    with pytest.raises(InputError, match="Did you mean 'NUM_Tight_DEN_Tracks'"):
+        scale_factor_in(path, "NUM_Tight_DEN_Track")
+    for name in ("broken", "holes", "wide", "eta", "NUM_Tight_DEN_Tracks/pt_abseta"):
+        with pytest.raises(InputError, match=r"is no table of 'abseta:\[low,high\]'"):
+            scale_factor_in(path, name)

@@ -45,8 +45,22 @@ def test_lists_of_weights_are_weights_without_values() -> None:
         ),
         ({"outputs": "x"}, r"'outputs' is no key\. Did you mean 'output'"),
         ({"run_options": {"chunk": "many"}}, r"run_options\.chunk is 'many'"),
-        ({"systematic": {"JERC": "all"}}, r"systematic\.JERC.* is 'all'"),
-        ({"systematic": {"isJERC": True, "JERC": True}}, "'isJERC' is no key in systematic"),
+        (
+            {"systematic": {"JERC": "all"}},
+            r"systematic\.JERC is 'all' \(str\): give False, True or 'split'\.$",
+        ),
+        (
+            {"systematic": {"isJERC": True, "JERC": True}},
+            r"cfg\['systematic'\] has 'JERC' and 'isJERC', two spellings of the same: keep 'JERC'",
+        ),
+        (
+            {"systematic": {}, "systematics": {}},
+            "cfg has 'systematic' and 'systematics', two spellings.*keep 'systematic'",
+        ),
+        (
+            {"systematic": {}, "systematics": {}, "outputs": "x"},
+            r"(?s)two spellings.*'outputs' is no key\. Did you mean 'output'",
+        ),
         (
             {"weights": {"bysample": {"DY": {"bycategorie": {}}}}},
             r"'bycategorie' is no key in weights\.bysample\.DY\. Did you mean 'bycategory'",
@@ -56,3 +70,11 @@ def test_lists_of_weights_are_weights_without_values() -> None:
 def test_wrong_keys_and_values_are_named(change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         Configuration.checked({**LEAST, **change})
+
+
+def test_what_is_wrong_can_be_left_out() -> None:
+    given = {**LEAST, "outputs": "x", "run_options": {"chunk": "many"}, "only": "DY*"}
+    found = Configuration.without_mistakes({**given, "systematic": {"JERC": True}})
+    assert found is not None
+    assert (found.only, found.systematic.JERC, found.run_options.chunk) == ("DY*", True, None)
+    assert Configuration.without_mistakes({**given, "dataset": {"jsons": "x.json"}}) is None

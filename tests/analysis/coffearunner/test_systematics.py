@@ -29,13 +29,15 @@ def made(
     said: list[str] | None = None,
     *,
     campaign: str = "2018_UL",
+    changes: Any = None,
     **more: Any,
 ) -> Corrected:
     notices: list[str] = [] if said is None else said
     dataset = {"jsons": "x.json", "campaign": campaign, "year": "2018"}
     cfg = {"dataset": dataset, "workflow": object, "weights": {"common": {"inclusive": weights}}}
     given = Configuration.checked({**cfg, **more})
-    context = Context(folder, CAMPAIGNS[campaign], PARAMETERS, ("DY",), ("SR",), notices.append)
+    parameters = merge_parameters(PARAMETERS, changes) if changes else PARAMETERS
+    context = Context(folder, CAMPAIGNS[campaign], parameters, ("DY",), ("SR",), notices.append)
     return corrected(given, weighing(given, context), context)
 
 
@@ -54,6 +56,10 @@ def test_lumi_masks_are_the_first_cut(tmp_path: Path) -> None:
     found = made({"lumiMasks": name}, tmp_path)
     place = "${golden_json:Collisions18/13TeV/Legacy_2018," + name + "}"
     assert golden_of(found, "2018") == place
+    own = {"lumi": {"goldenJSON": {"2018": f"/somewhere/{name}"}}}
+    assert (
+        golden_of(made({"lumiMask": name}, tmp_path, changes=own), "2018") == f"/somewhere/{name}"
+    )
     (tmp_path / name).touch()
     assert golden_of(made({"lumiMask": name}, tmp_path), "2018") == str(tmp_path / name)
 
@@ -69,6 +75,12 @@ def test_lumi_masks_of_another_year(tmp_path: Path) -> None:
         made({"lumiMask": name}, tmp_path, campaign="2017_UL")
     with pytest.raises(FileError, match="which is neither in"):
         made({"lumiMask": "lumi/mask.txt"}, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["lumiMask", "JME"])
+def test_files_are_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError, match=rf"\['{key}'\] is 3: write the name of a file, or None"):
+        made({key: 3}, tmp_path)
 
 
 def test_jets_are_calibrated_where_jme_says_so(tmp_path: Path) -> None:
@@ -125,5 +137,6 @@ def test_muons_need_a_calibrator_of_the_user(tmp_path: Path) -> None:
     assert found.sections["variations"]["shape"]["common"]["inclusive"] == ["roccor"]
     with pytest.raises(InputError, match=r"systematic\.roccor is True, but no weights have roccor"):
         made({}, tmp_path, **wish)
-    with pytest.raises(InputError, match="no calibrator 'jet_calibration'"):
-        made({"JME": None}, tmp_path, calibrators=[Rochester])
+    # Those that are listed are added to what the weights ask for.
+    found = made({"JME": None, "roccor": None}, tmp_path, calibrators=[Rochester])
+    assert found.sections["calibrators"] == [JetsCalibrator, Rochester]

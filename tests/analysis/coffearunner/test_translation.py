@@ -22,7 +22,7 @@ from lazyana.analysis.load import load_config
 from lazyana.analysis.run import AnalysisResult, Settings, run
 from lazyana.analysis.workflow import Workflow
 from lazyana.cli.main import cli
-from lazyana.errors import InputError, InputTypeError
+from lazyana.errors import FileError, InputError, InputTypeError
 from lazyana.toy.corrections import toy_parameters, write_corrections
 
 CODE = """
@@ -394,7 +394,8 @@ def sections_of(cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
             {"weights": {"common": {"inclusiv": {}}}},
             r"'inclusiv' is no key in weights\.common\. Did you mean 'inclusive'",
         ),
-        ({"systematics": {}, "systematic": {}}, "'systematics' is no key"),
+        ({"systematics": {}, "systematic": {}}, "two spellings of the same: keep 'systematic'"),
+        ({"userconfig": {"systematics": {"JERC": True}}}, r"move it to cfg\['systematic'\]"),
         ({"weights": {"common": {"inclusive": {"BTV": {"deepJet": "shape"}}}}}, "b-tagging"),
         ({"weights": {"common": {"inclusive": {"PUU": None}}}}, r"Did you mean 'PU'"),
         ({"weights": {"common": {"inclusive": {"XS": "x.json"}}}}, "takes no value"),
@@ -458,3 +459,41 @@ def test_normalisation(cfg: dict[str, Any]) -> None:
 def test_only_is_a_filter(cfg: dict[str, Any]) -> None:
     assert sections_of(cfg, only="DY*")["datasets"]["filter"]["datasets"] == ("DY*",)
     assert sections_of(cfg, only="")["datasets"]["filter"]["datasets"] is None
+
+
+def test_all_mistakes_are_told_at_once(cfg: dict[str, Any]) -> None:
+    inclusive = {
+        **{"BTV": {"deepJet": "shape"}, "PU": "gone.root", "kfactor": "1.5", "roccor": None},
+        "LSF": {"mu_ID": "tight", "mu_HLT 2018_UL": "NUM_IsoMu24", "mu_Iso 2018_UL": "NUM_x"},
+    }
+    changes = {
+        **{"catagories": {}, "workflow": "test_wf", "preselections": ["nMuon >"]},
+        **{"run_options": {"index": "25,0"}, "only": "DY*", "systematic": {"JERC": True}},
+        "weights": {
+            "common": {"inclusive": inclusive, "bycategory": {"SR": {"XS": "x"}}},
+            "bysample": {"DY": {}},
+        },
+        "dataset": {**cfg["dataset"], "jsons": [cfg["dataset"]["jsons"], "gone.json"]},
+    }
+    with pytest.raises(InputError) as told:
+        sections_of(cfg, **changes)
+    lines = str(told.value).split("\n- ")
+    assert lines[0] == "The configuration cannot be used:"
+    said = [
+        *("'catagories' is no key", "workflow is 'test_wf'", "nMuon >", "run_options.index"),
+        *("systematic.JERC is True", "There is no fileset", "names sample 'DY'"),
+        *("names category 'SR'", "['BTV']", "gone.root", "'1.5', a text", "'roccor'", "['mu_ID']"),
+        "['mu_HLT 2018_UL']",
+    ]
+    for words in said:
+        assert sum(words in line for line in lines) == 1, words
+    assert len(lines) == 1 + len(said)
+
+
+def test_one_mistake_is_raised_as_it_is(cfg: dict[str, Any]) -> None:
+    with pytest.raises(FileError, match="There is no fileset"):
+        sections_of(cfg, dataset={**cfg["dataset"], "jsons": "gone.json"})
+    with pytest.raises(InputError, match="is not known"):
+        sections_of(cfg, dataset={**cfg["dataset"], "campaign": "UL99"})
+    with pytest.raises(InputTypeError, match=r"export_array'\] is \{'a': 1\}: write True, False"):
+        sections_of(cfg, userconfig={"export_array": {"a": 1}})

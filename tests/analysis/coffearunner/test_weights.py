@@ -207,8 +207,10 @@ def test_equal_weights_have_equal_content() -> None:
         ({"LSF": {"tau_ID 2018": "tight"}}, "begins with ele or mu"),
         ({"LSF": {"mu_ID": "tight"}}, "begins with ele or mu"),
         ({"LSF": {"mu_HLT 2017_UL": "NUM_IsoMu27"}}, "is about a trigger"),
-        ({"LSF": {"mu_ID x": "Efficiency_muon.histo.json"}}, "nested JSON are not read"),
-        ({"PU": "pu.pkl.gz"}, r"pickles, text.*None for the one of the parameters"),
+        ({"LSF": {"mu_ID x": "Efficiency_muon.txt"}}, "text are not read"),
+        ({"PU": "pu.pkl.gz"}, r"pickles and text.*None for the one of the parameters"),
+        ({"kfactor": "0.5"}, r"is '0.5', a text: .*write 'kfactor': 0.5 without quotes"),
+        ({"kfactor": "nan"}, "is not made out of files here"),
         ({"JMAR": {"PUJetID_eff": "L"}}, "pileup jet identification.*weights_config.JMAR"),
         ({"LSFF": {}}, r"Did you mean 'LSF'"),
         ({"genWeight": 2.0}, "takes no value"),
@@ -221,9 +223,31 @@ def test_what_cannot_be_translated_says_what_to_write(
         all(made(one, folder) for one in wanted(given, "weights.common.inclusive"))
 
 
-def test_files_that_are_not_there(folder: Path) -> None:
-    with pytest.raises(FileError, match=r"names pu\.json, which is neither in"):
-        made(Wanted("PU", "pu.json", "weights.common.inclusive['PU']"), folder)
+def test_files_that_are_not_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = Wanted("PU", "pu.json", "weights.common.inclusive['PU']")
+    with pytest.raises(FileError, match=r"names pu\.json, which is neither in .* nor in"):
+        made(wish, folder)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError) as told:
+        made(wish, tmp_path)
+    assert str(told.value).endswith(f"names pu.json, which is not in {tmp_path}. Write its path.")
+    (tmp_path / "src" / "BTV" / "data" / "PU" / "UL17").mkdir(parents=True)
+    (tmp_path / "src" / "BTV" / "data" / "PU" / "UL17" / "pu.json").touch()
+    with pytest.raises(FileError, match=r"Did you mean 'src/BTV/data/PU/UL17/pu\.json'\?$"):
+        made(wish, tmp_path)
+    with pytest.raises(FileError, match=r"names /nowhere/pu\.json, which does not exist\.$"):
+        made(Wanted("PU", "/nowhere/pu.json", "w"), tmp_path)
+
+
+def test_nested_json_of_muons(tmp_path: Path) -> None:
+    cells = {"pt:[2.0,10.0]": {"value": 0.9, "error": 0.1}}
+    table = {"NUM_x": {"abseta_pt": {"abseta:[0.0,2.4]": cells}}}
+    (tmp_path / "sf.histo.json").write_text(json.dumps(table))
+    one = next(wanted({"LSF": {"mu_ID_low NUM_x": "sf.histo.json"}}, "w"))
+    found = with_file(one, tmp_path).value
+    assert (found.high, found.correction.name) == (30.0, "NUM_x")
 
 
 def test_campaigns_without_corrections(folder: Path) -> None:
