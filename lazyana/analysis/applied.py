@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
+from lazyana.analysis.common_weights import common_weights
 from lazyana.analysis.schema import AppliedSection, VariationsSection
 from lazyana.errors import InputError, did_you_mean
 
@@ -13,6 +15,9 @@ SUBSAMPLE = "__"
 """Between the name of a sample and that of a subsample: ``TTTo2L2Nu__bb``."""
 
 _EXCLUSIVE = ("genWeight", "signOf_genWeight")
+
+_COMMON = {one.name for one in common_weights}
+_ADD = " weights_classes lists only these: add common_weights to it, [*common_weights, …]."
 
 
 @dataclass(frozen=True)
@@ -150,12 +155,54 @@ class Rules:
                 if category is not None and category not in self.categories:
                     wrong.append(_unknown(where, "category", category, self.categories))
                 if known is not None and item not in known:
-                    wrong.append(_unknown(where, what, str(item), known))
+                    said = _unknown(where, what, str(item), known)
+                    common = what == "weight" and item in _COMMON
+                    wrong.append(f"{said}{_ADD if common else ''}")
         if not wrong:
-            wrong = [*self._twice(), *self._both_generator_weights(), *self._without_weight()]
+            wrong = [
+                *self._twice(),
+                *self._both_generator_weights(),
+                *self._without_weight(),
+                *self._never_varied(),
+            ]
         if wrong:
             msg = "The configuration cannot be used:\n" + "\n".join(f"- {line}" for line in wrong)
             raise InputError(msg)
+
+    def not_of_data(self) -> list[tuple[str, str]]:
+        """What is asked for by the name of data, but is of simulation only.
+
+        Returns
+        -------
+        list of (place, message)
+            Each weight and variation that is not applied.
+        """
+        found: dict[tuple[str, str], None] = {}
+        for title, section, what in (
+            ("weights", self.weights, "weight"),
+            ("variations.weights", self.variations.weights, "variations of weight"),
+            ("variations.shape", self.variations.shape, "variations of calibrator"),
+        ):
+            for name, applied in section.bysample.items():
+                sample = name if name in self.samples else name.partition(SUBSAMPLE)[0]
+                if sample not in self.data:
+                    continue
+                for category, item in applied.items():
+                    if what == "weight" and not self.known_weights[item].isMC_only:
+                        continue
+                    where = f"{title}.bysample[{name!r}]"
+                    where += f".bycategory[{category!r}]" if category is not None else ".inclusive"
+                    instead = (
+                        f"write isMC_only = False in the class of {item!r} if it is for data too"
+                        if what == "weight"
+                        else "data are not varied"
+                    )
+                    message = (
+                        f"{where} names {what} {item!r}, but {sample} is data: it is not applied. "
+                        f"Leave it out; {instead}."
+                    )
+                    found[where, message] = None
+        return list(found)
 
     def _unknown_samples(self, title: str, section: AppliedSection) -> list[str]:
         every = [
@@ -212,6 +259,17 @@ class Rules:
                 ]
         return []
 
+    def _never_varied(self) -> list[str]:
+        """Calibrators whose variations are asked for, but that have none."""
+        return list(
+            dict.fromkeys(
+                f"variations.shape.{place} names calibrator {name!r}, which has no variations. "
+                "Write has_variations = True in its class, or leave it out."
+                for place, _, name in self.variations.shape.entries()
+                if not getattr(self.known_calibrators[name], "has_variations", True)
+            )
+        )
+
     def _without_weight(self) -> list[str]:
         """Variations of weights that do not apply, or have none."""
         wrong: dict[str, None] = {}
@@ -240,6 +298,38 @@ class Rules:
                     f"{', '.join(used) or 'none'}. Apply it too, or leave its variation out."
                 ] = None
         return list(wrong)
+
+
+OPTIONS = ("dump_columns_as_arrays_per_chunk", "donotscale_sumgenweights", "skim_mode")
+"""Options of the workflow that are read here; all others are for the workflow of the user."""
+
+_MISSPELT = 0.85
+"""Similarity, of 1, from which on an option is one of these, misspelt."""
+
+
+def check_options(options: Iterable[str]) -> None:
+    """Refuse options of the workflow that are nearly one of those read here.
+
+    Parameters
+    ----------
+    options
+        Names of the options.
+
+    Raises
+    ------
+    InputError
+        One that is misspelt.
+    """
+    wrong = [
+        f"workflow_options has {name!r}, which nothing reads. Did you mean {near[0]!r}? An option "
+        "of your own needs a name that is less like it."
+        for name in map(str, options)
+        if name not in OPTIONS
+        and (near := get_close_matches(name.lower(), OPTIONS, n=1, cutoff=_MISSPELT))
+    ]
+    if wrong:
+        msg = "The configuration cannot be used:\n" + "\n".join(f"- {line}" for line in wrong)
+        raise InputError(msg)
 
 
 def _unknown(where: str, what: str, name: str, known: Iterable[str]) -> str:

@@ -23,6 +23,9 @@ from lazyana.frame.labels import Labels
 from lazyana.physics.positions import at_position
 
 METADATA, CUSTOM = "metadata", "custom"
+SIZES = ("nEvents_initial", "nEvents_after_skim", "nEvents_after_presel")
+"""The numbers of events of a partition: of all, and of those that pass."""
+
 """Collections that are none: what is known of a dataset, and columns given while booking."""
 
 TYPES = ("regular", "variable", "integer", "intcat", "strcat")
@@ -153,7 +156,8 @@ class Axis:
         what
             Which histogram it is, for messages.
         custom
-            Columns for axes of ``coll="custom"``, by field.
+            Columns for axes of ``coll="custom"``, and of ``coll="metadata"`` for what is known
+            of partitions, by field.
 
         Returns
         -------
@@ -167,9 +171,9 @@ class Axis:
         InputError
             A position among objects where there is one value an event.
         """
-        if self.coll == METADATA:
+        if self.coll == METADATA and self.field not in (custom or {}):
             return metadata_column(events, self.field, what, text=self.type == "strcat")
-        if self.coll == CUSTOM:
+        if self.coll in (CUSTOM, METADATA):
             given = custom or {}
             if self.field not in given:
                 hint, there = did_you_mean(self.field, given), ", ".join(given) or "none"

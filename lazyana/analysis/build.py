@@ -11,6 +11,7 @@ from typing import Any
 import awkward as ak
 
 from lazyana.analysis.applied import Part
+from lazyana.analysis.axes import SIZES
 from lazyana.analysis.calibrators import apply_calibrators
 from lazyana.analysis.columns import EVENTS, ColOut, ObjectMask
 from lazyana.analysis.config import Analysis
@@ -25,6 +26,7 @@ from lazyana.analysis.nminusone import (
     masks_by_name,
 )
 from lazyana.analysis.normalisation import Normalisation
+from lazyana.analysis.processing import sizes
 from lazyana.analysis.schema import SkimSection
 from lazyana.analysis.skims import check_branches
 from lazyana.analysis.view import EventsView
@@ -54,7 +56,7 @@ class Recorded:
     outputs
         What it keeps, not yet computed: ``sum_genweights`` and ``sum_signOf_genweights`` of all
         events of simulation; ``cutflow``, ``variables``, ``columns`` and ``counts`` of the selected
-        ones, by sample or subsample and part.
+        ones, by sample or subsample and part; ``processing_metadata`` of the partitions.
     variables
         All histograms, those of the workflow included.
     columns
@@ -151,6 +153,7 @@ class Recording:
         if frame.is_mc:
             outputs |= self.normalisation.sums(frame)
         self._skim(workflow, context)
+        skimmed = workflow.events.frame
         skims = self.analysis.save_skimmed_files
         if skims is not None:
             return {**outputs, "skims": {context.sample: self._written(skims, workflow, context)}}
@@ -158,14 +161,16 @@ class Recording:
         outputs |= {"cutflow": {}, "variables": {}, "columns": {}, "counts": {}}
         if self.n_minus_one:
             outputs["n_minus_one"] = self._n_minus_one(frame, metadata, context)
-        for target, name in self._targets(workflow, context):
-            once, selected = self._once(workflow, context)
+        extras = workflow.extras()
+        stages = dict(zip(SIZES, (frame, skimmed, workflow.events.frame), strict=True))
+        outputs["processing_metadata"] = self._processing(extras, stages, context)
+        for target, name, once in self._targets(workflow, extras, context):
             parts = self.analysis.rules.parts(context.sample, name)
             for number, part in enumerate(parts):
                 filling = Filling(
                     self.analysis, once, context, target, name, part, groups, self.overwrite
                 )
-                filling.fill(outputs, selected, str(number))
+                filling.fill(outputs, str(number))
                 self.variables.update(filling.variables)
                 for category in part.categories:
                     self.columns[target, category] = filling.columns(category)
@@ -187,29 +192,28 @@ class Recording:
             strict=False,
         )
 
-    def _targets(self, workflow: Workflow, context: Context) -> Iterator[tuple[str, str | None]]:
-        """What results of the sample are called, and the subsample that each is of.
+    def _processing(
+        self, extras: Extras, stages: Mapping[str, Events], context: Context
+    ) -> dict[str, Any]:
+        """The histograms with an entry for each partition, of the whole sample."""
+        variables = {**self.analysis.variables, **extras.variables}
+        found = sizes(variables, stages, context.sample, self.analysis.categories.names)
+        self.variables.update({name: variables[name] for name in found})
+        return {name: {context.sample: {"0": one}} for name, one in found.items()}
 
-        Meanwhile its events are those of the workflow, for its hooks.
-        """
+    def _targets(
+        self, workflow: Workflow, extras: Extras, context: Context
+    ) -> Iterator[tuple[str, str | None, Once]]:
+        """What results of the sample are called, the subsample that each is of, and its events."""
         rules, whole = self.analysis.rules, workflow.events.frame
-        fields = dict(workflow.custom_histogram_fields)
         for name in rules.subsamples.get(context.sample) or (None,):
+            frame, mine = whole, extras
             if name is not None:
                 selection = self.analysis.subsamples[context.sample]
                 mask = selection.mask(name, EventsView(whole), context)
-                kept = whole.define(**{f"custom.{key}": one for key, one in fields.items()})
-                kept = kept.filter(**{name: mask})
-                workflow.events.replace(kept)
-                workflow.custom_histogram_fields = {key: kept[f"custom.{key}"] for key in fields}
-            yield rules.names_of(context.sample, name)[-1], name
-            workflow.custom_histogram_fields = dict(fields)
-            workflow.events.replace(whole)
-
-    def _once(self, workflow: Workflow, context: Context) -> tuple[Once, Events]:
-        """What the parts share, and the events, with what the hooks put in."""
-        extras, frame = workflow.extras(), workflow.events.frame
-        return Once(extras, Masks(EventsView(frame), context)), frame
+                frame, mine = extras.inside(whole, name, mask)
+            target = rules.names_of(context.sample, name)[-1]
+            yield target, name, Once(frame, mine, Masks(EventsView(frame), context))
 
     def _n_minus_one(
         self, frame: Events, metadata: Mapping[str, Any], context: Context
@@ -227,11 +231,10 @@ class Recording:
         self._skim(workflow, context, loosely.note)
         groups = self._select(workflow, context, loosely.keep)
         found: dict[str, Any] = {}
-        for target, name in self._targets(workflow, context):
+        for target, name, once in self._targets(workflow, workflow.extras(), context):
             part = common_part(self.analysis.rules, context.sample, name)
-            once, selected = self._once(workflow, context)
             filling = Filling(self.analysis, once, context, target, name, part, groups)
-            found[target] = {SELECTION: filling.weighed(selected).cutflow()}
+            found[target] = {SELECTION: filling.weighed().cutflow()}
         return found
 
     def _skim(self, workflow: Workflow, context: Context, keep: Keep | None = None) -> None:
@@ -270,10 +273,12 @@ class Recording:
 
 @dataclass(frozen=True)
 class Once:
-    """What is asked and computed once for the events of a sample or subsample, for all parts.
+    """The selected events of a sample or subsample, and what all parts share.
 
     Attributes
     ----------
+    frame
+        The events.
     extras
         What the workflow adds.
     masks
@@ -282,6 +287,7 @@ class Once:
         The weights by name, as they are needed.
     """
 
+    frame: Events
     extras: Extras
     masks: Masks
     weights: dict[str, Weight] = field(default_factory=dict)
@@ -316,19 +322,17 @@ class Filling:
     groups: Mapping[str, tuple[str, ...]]
     overwrite: Overwrite = False
 
-    def fill(self, outputs: dict[str, Any], frame: Events, number: str) -> None:
+    def fill(self, outputs: dict[str, Any], number: str) -> None:
         """Add the outputs of these events.
 
         Parameters
         ----------
         outputs
             Where to: by kind, target and part.
-        frame
-            The selected events.
         number
             What the part is called.
         """
-        weighed = self.weighed(frame)
+        weighed = self.weighed()
         frame, objects = self._with_categories(weighed)
         extras = self.once.extras
         kept = (*self.part.varied, *self._shapes(), *(one.name for one in extras.weights))
@@ -337,6 +341,8 @@ class Filling:
         shapes = {name for _, _, name in self.analysis.rules.variations.shape.entries()}
         groups = {name: labels for name, labels in self.groups.items() if name in shapes}
         for name, variable in self.variables.items():
+            if variable.metadata_hist:
+                continue
             booked = variable.book(
                 frame,
                 name=name,
@@ -363,14 +369,14 @@ class Filling:
             for name, column in extras.counts.items():
                 outputs["counts"].setdefault(name, {})[self.target] = frame.sum(column)
 
-    def weighed(self, frame: Events) -> Events:
+    def weighed(self) -> Events:
         """The events with the weights of the part."""
         frame = apply_weights(
-            frame,
+            self.once.frame,
             self.part.weights,
             self.analysis.weights_classes,
             self.analysis.parameters,
-            frame.metadata,
+            self.once.frame.metadata,
             varied=self.part.varied,
             computed=self.once.weights,
         )

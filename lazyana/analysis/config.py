@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
-from lazyana.analysis.applied import Rules
+from lazyana.analysis.applied import Rules, check_options
 from lazyana.analysis.calibrators import Calibrator
 from lazyana.analysis.categories import Selection, selection_of
 from lazyana.analysis.classes import by_name
@@ -121,6 +121,16 @@ class Analysis:
         return tuple(dict.fromkeys(map(sample_of, self.fileset.datasets)))
 
     @cached_property
+    def years(self) -> tuple[str, ...]:
+        """The eras that are run over, sorted: those of an axis ``bins=self.cfg.years``."""
+        return tuple(sorted({str(one.metadata["year"]) for one in self.fileset.datasets}))
+
+    @cached_property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the datasets that are run over."""
+        return tuple(one.name for one in self.fileset.datasets)
+
+    @cached_property
     def subsamples(self) -> Mapping[str, Selection]:
         """For each sample that is split, the cuts of its subsamples."""
         given = self._given.datasets.subsamples
@@ -196,6 +206,7 @@ class Analysis:
                     "columns)."
                 )
                 raise InputTypeError(msg)
+        check_options(self.workflow_options)
         self.rules.check()
         self._check_categories()
         self._check_variables()

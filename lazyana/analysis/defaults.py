@@ -174,7 +174,10 @@ def _load(path: str | Path) -> DictConfig:
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
-        msg = f"Cannot read the parameters in {path}: {error.strerror or error}."
+        folder = Path(path).expanduser().parent
+        beside = sorted(one.name for one in folder.glob("*.y*ml")) if folder.is_dir() else []
+        there = f" In that folder are: {', '.join(beside)}." if beside else ""
+        msg = f"Cannot read the parameters in {path}: {error.strerror or error}.{there}"
         raise FileError(msg) from error
     except UnicodeDecodeError as error:
         msg = f"{path} is no text file of parameters: {error}."

@@ -131,7 +131,7 @@ class Evaluation:
         if name in METHODS:
             raise Problem(node, f"{name} is a method: write .{name}(...)")
         shown = ", ".join(sorted(fields)[:12]) + (", …" if len(fields) > 12 else "")
-        also = f" Fields: {shown}" if fields else " It is a plain column."
+        also = f" Fields: {shown}" if fields else " It is a plain column"
         message = f"There is no field {name!r}.{did_you_mean(name, fields)}{also}"
         raise Problem(node, message, ColumnError)
 

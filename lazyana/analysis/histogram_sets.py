@@ -16,10 +16,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from lazyana.analysis.axes import Axis
+from lazyana.analysis.axes import METADATA, SIZES, Axis
 from lazyana.analysis.columns import names_of
 from lazyana.analysis.histograms import HistConf
 from lazyana.errors import InputError, did_you_mean
+
+__all__ = [
+    "Axis",
+    "HistConf",
+    "count_hist",
+    "ele_hists",
+    "fatjet_hists",
+    "fatjet_taggers_hists",
+    "genjet_hists",
+    "jet_hists",
+    "jet_taggers_hists",
+    "lepton_hists",
+    "met_hists",
+    "muon_hists",
+    "parton_hists",
+    "processing_metadata_hists",
+    "sv_hists",
+]
 
 Histograms: TypeAlias = dict[str, HistConf]
 Fields: TypeAlias = Iterable[str] | None
@@ -430,9 +448,10 @@ def count_hist(
 
 
 def processing_metadata_hists(only_cats: Iterable[str], chunk_size: int) -> Histograms:
-    """Histograms of how many events a partition has and how fast it is processed.
+    """Histograms of how many events partitions have: of all, after the skim and the preselections.
 
-    They are not filled: both are in the report of a run, for each partition.
+    How fast they are processed is not in the output, which is the same however it is computed: see
+    the task stream of the dashboard, or the performance report.
 
     Parameters
     ----------
@@ -441,18 +460,15 @@ def processing_metadata_hists(only_cats: Iterable[str], chunk_size: int) -> Hist
     chunk_size
         The most events a partition has.
     """
-    events = Axis("nevents", "events in the partition", max(chunk_size // 500, 30), 0, chunk_size)
-    speed = Axis("throughput", "events per second", 200, 0, 50_000)
+    binning = ("events in the partition", max(chunk_size // 500, 30), 0, chunk_size, METADATA)
     return {
-        f"{what}_per_chunk_{stage}": HistConf(
-            [axis],
+        f"events_per_chunk_{stage}": HistConf(
+            [Axis(size, *binning, name="nevents")],
             storage="int64",
-            autofill=False,
             metadata_hist=True,
             no_weights=True,
             only_categories=tuple(only_cats),
             variations=False,
         )
-        for what, axis in (("events", events), ("throughput", speed))
-        for stage in ("initial", "skim", "presel")
+        for stage, size in zip(("initial", "skim", "presel"), SIZES, strict=True)
     }

@@ -12,7 +12,7 @@ import awkward as ak
 import hist
 import numpy as np
 
-from lazyana.analysis.axes import CUSTOM, METADATA, Axis
+from lazyana.analysis.axes import CUSTOM, METADATA, SIZES, Axis
 from lazyana.analysis.columns import EVENTS, ObjectMask, meta_of, names_of, with_known_options
 from lazyana.errors import InputError, InputTypeError, LazyanaError, did_you_mean
 from lazyana.frame.booking import HIST_OPTIONS, Merged, Output
@@ -58,7 +58,11 @@ class HistConf:
     no_weights
         Whether to count entries.
     metadata_hist
-        Whether it is about the processing and not about events.
+        Whether it has an entry for each partition, in each of its categories, and not for events.
+        One axis is then a number of events of the partition,
+        ``Axis("nEvents_after_skim", coll="metadata", ...)``, or ``nEvents_initial`` or
+        ``nEvents_after_presel``; partitions without any such event have no entry. Partitions are
+        counted, so that `no_weights` is set.
     collapse_2D_masks
         Whether a histogram of values of events may be filled in categories that select objects,
         of which the event then has, as `collapse_2D_masks_mode` says, at least one (``"OR"``), or
@@ -113,17 +117,35 @@ class HistConf:
                 names = names_of(f"{option} of {self._what}", names)
                 object.__setattr__(self, option, names)
         object.__setattr__(self, "storage", _storage_name(self.storage))
+        object.__setattr__(self, "no_weights", self.no_weights or self.metadata_hist)
         self._check_choice("storage", STORAGES)
         self._check_choice("collapse_2D_masks_mode", MODES)
         if self.storage == "int64" and not self.no_weights:
             msg = f"{self._what} has storage 'int64', which counts entries: set no_weights=True."
             raise InputError(msg)
+        if self.metadata_hist and len(self._sizes()) != 1:
+            msg = (
+                f"{self._what} has metadata_hist, an entry for each partition: one of its axes has "
+                f"to be Axis({SIZES[0]!r}, coll={METADATA!r}, ...), or of {' or '.join(SIZES[1:])}."
+            )
+            raise InputError(msg)
+
+    def _sizes(self) -> list[str]:
+        """The numbers of events of partitions that are axes; none where others are of events."""
+        if not all(axis.coll == METADATA for axis in self.axes):
+            return []
+        return [axis.field for axis in self.axes if axis.field in SIZES]
+
+    @property
+    def size(self) -> str:
+        """The number of events of partitions that it is filled with, if it `metadata_hist`."""
+        return self._sizes()[0]
 
     # -- where it is filled ------------------------------------------------------------------
 
     def fills(self, sample: str) -> bool:
         """Whether it is filled by itself for a sample, or a subsample ``sample__subsample``."""
-        if not self.autofill or self.metadata_hist:
+        if not self.autofill:
             return False
         names = {sample, sample.partition("__")[0]}
         if self.only_samples is not None and not names & set(self.only_samples):
@@ -215,7 +237,8 @@ class HistConf:
         custom_axes
             Axes before its own.
         custom
-            Columns of axes with ``coll="custom"``, by field.
+            Columns of axes with ``coll="custom"``, by field, and the number of events of the
+            partition.
         custom_weight
             A further factor of the weight, shape ``(events,)``.
 

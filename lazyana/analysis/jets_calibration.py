@@ -8,6 +8,8 @@ from functools import reduce
 from operator import mul
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from lazyana.analysis.calibrators import Calibrator, Columns
 from lazyana.analysis.defaults import find_parameter
 from lazyana.errors import InputError, LazyanaError, did_you_mean
@@ -68,6 +70,7 @@ class JetsCalibrator(Calibrator):
         self._factors: dict[str, Shifts] = {}
         found = find_parameter(self.params, "jets_calibration.collection", self._year)
         self._collections = {str(jet_type): str(name) for jet_type, name in found.items()}
+        self._refuse_sorting()
         self._smeared = [jet_type for jet_type in self._collections if self._is_smeared(jet_type)]
         self.calibrated_collections = [
             f"{name}.{field}" for name in self._collections.values() for field in ("pt", "mass")
@@ -132,6 +135,18 @@ class JetsCalibrator(Calibrator):
                 raise type(error)(msg) from error
             self._factors[jet_type] = jer_factors(resolution, jets, gen_jets, _rho(events), events)
         return self._factors[jet_type]
+
+    def _refuse_sorting(self) -> None:
+        place = f"jets_calibration.sort_by_pt.{self._year}"
+        for jet_type, name in self._collections.items():
+            if OmegaConf.select(self.params, f"{place}.{jet_type}"):
+                msg = (
+                    f"{place}.{jet_type} is true, but calibrated jets keep the order they have in "
+                    "the files. Set it to false, and sort them in apply_object_preselection: "
+                    f'self.events["{name}"] = self.events.{name}['
+                    f"ak.argsort(self.events.{name}.pt, ascending=False)]."
+                )
+                raise InputError(msg)
 
     def _is_smeared(self, jet_type: str) -> bool:
         place = ("jets_calibration.apply_jer_MC", self._year, jet_type)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import sys
-from collections.abc import Iterator, Mapping
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -28,8 +30,8 @@ _beside: set[str] = set()
 def load_config(path: str | Path) -> Analysis:
     """The configuration in a Python file.
 
-    Modules beside the file can be imported in it (``from workflow import …``), and are sent along
-    to the workers of a cluster, which need not have them.
+    Modules beside the file and in the current folder can be imported in it (``from workflow import
+    …``), and are sent along to the workers of a cluster, which need not have them.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ def load_config(path: str | Path) -> Analysis:
             module = _executed(file)
     finally:
         _beside.update(
-            name for name in set(sys.modules) - before if _is_beside(sys.modules[name], file.parent)
+            name
+            for name in set(sys.modules) - before
+            if _is_beside(sys.modules[name], (file.parent, Path.cwd()))
         )
     for name in _beside:
         cloudpickle.register_pickle_by_value(sys.modules[name])
@@ -100,22 +104,52 @@ def _executed(file: Path) -> ModuleType:
     except LazyanaError:
         raise
     except (Exception, SystemExit) as error:
-        msg = f"The configuration {file} cannot be executed: {told(error)}"
+        msg = f"The configuration {file} cannot be executed: {told(error)}{_instead(error)}"
         raise InputError(msg) from error
     return module
 
 
-def _is_beside(module: ModuleType, folder: Path) -> bool:
-    """Whether a module was imported from a folder or one in it."""
+def _instead(error: BaseException) -> str:
+    """What to write instead of an import that fails, as the end of a message."""
+    if not isinstance(error, ImportError) or error.name is None:
+        return ""
+    package, _, _ = error.name.partition(".")
+    if package == "pocket_coffea":
+        return (
+            "\nIts configurations run with other imports, of lazyana: which ones is in the table "
+            "'From PocketCoffea' of the documentation on configurations."
+        )
+    name = re.search(r"cannot import name '(\w+)'", str(error))
+    if package == "lazyana" and name and name[1].startswith("jet_correction"):
+        return (
+            "\nJets are corrected by calibrators of the configuration, such as 'jet_calibration': "
+            "leave the import out."
+        )
+    if package == "lazyana" and name:
+        there = [one for one in vars(sys.modules[error.name]) if not one.startswith("_")]
+        return did_you_mean(name[1], there).replace(" ", "\n", 1)
+    return ""
+
+
+def _is_beside(module: ModuleType, folders: Iterable[Path]) -> bool:
+    """Whether a module is in some folders, and not in those of installed packages or of ours."""
     file = getattr(module, "__file__", None)
-    return file is not None and Path(file).absolute().is_relative_to(folder)
+    if file is None:
+        return False
+    path = Path(file).absolute()
+    installed = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+    others = [str(Path(__file__).absolute().parents[1]), *installed]
+    return any(map(path.is_relative_to, folders)) and not any(map(path.is_relative_to, others))
 
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Have modules of a folder found first."""
-    sys.path.insert(0, str(folder))
+    """Have modules of a folder found first, and those of the current one last."""
+    paths = [str(folder), str(Path.cwd())]
+    sys.path[:] = [paths[0], *sys.path, paths[1]]
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        sys.path.remove(paths[0])
+        # The last of it: the same folder may have been there before.
+        del sys.path[len(sys.path) - 1 - sys.path[::-1].index(paths[1])]

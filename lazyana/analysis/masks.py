@@ -26,11 +26,17 @@ def every(events: Any, value: bool = True) -> Any:
         Events without any column.
     """
     like = ak.ones_like if value else ak.zeros_like
-    return like(_one_an_event(events), dtype=bool)
+    return like(one_an_event(events), dtype=bool)
 
 
-def _one_an_event(events: Any) -> Any:
-    """Some column with one value an event, not None."""
+def one_an_event(events: Any) -> Any:
+    """Some column with one value an event, not None.
+
+    Raises
+    ------
+    ColumnError
+        Events without any column.
+    """
     for name in _PER_EVENT:
         if name in events.fields:
             return events[name]

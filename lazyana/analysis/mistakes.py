@@ -90,6 +90,11 @@ def told(error: BaseException) -> str:
     return "\n".join([said, *([place] if place else []), *notes])
 
 
+def each_told(error: BaseException) -> list[str]:
+    """What an error says of a configuration, one thing each."""
+    return told(error).removeprefix(_HEADING).split("\n- ")
+
+
 def _listed(found: Mapping[str, str]) -> list[Mistake]:
     return [Mistake(place, message) for message, place in found.items()]
 
@@ -99,7 +104,7 @@ def _failure(attempt: Attempt, sections: Sections) -> list[str]:
     try:
         attempt(sections)
     except Exception as error:
-        return told(error).removeprefix(_HEADING).split("\n- ")
+        return each_told(error)
     return []
 
 
@@ -128,7 +133,8 @@ def _left_out(
             better, now = helps(rest)
             if better:
                 return place, rest, now
-    if helps({name: sections[name] for name in _NEEDED if name in sections})[0]:
+    needed = {name: sections[name] for name in _NEEDED if name in sections}
+    if helps({**needed, "calibrators": []})[0]:
         for place, rest in _whole(sections):
             better, now = helps(rest)
             if better:
@@ -165,9 +171,14 @@ def _items(sections: Sections) -> Iterator[tuple[str, str, Sections]]:
 
 def _whole(sections: Sections) -> Iterator[tuple[str, Sections]]:
     """Each section that can be left out, and the configuration without it."""
+    # Calibrators that are left out are those that analyses usually have: none is another thing.
+    names = dict.fromkeys((*_without(sections, *_NEEDED), "calibrators"))
+    if sections.get("calibrators") == []:
+        del names["calibrators"]
     # Sections that others depend on last.
-    for name in sorted(_without(sections, *_NEEDED), key=lambda name: name in _DEPENDENT):
-        yield name, _without(sections, name, *_DEPENDENT.get(name, ()))
+    for name in sorted(names, key=lambda name: name in _DEPENDENT):
+        rest = _without(sections, name, *_DEPENDENT.get(name, ()))
+        yield name, {**rest, "calibrators": []} if name == "calibrators" else rest
 
 
 def _mapping(sections: Sections, name: str) -> Mapping[Any, Any]:

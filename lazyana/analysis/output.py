@@ -42,6 +42,7 @@ def accumulator_of(made: Recorded, result: Mapping[str, Any]) -> dict[str, Any]:
         dataset and variation, of every category by dataset, sample and variation.
         ``variables``: a `hist.Hist` by histogram, sample, dataset, with the axes ``cat``,
         ``variation`` (of simulation) and those of the configuration.
+        ``processing_metadata``: likewise, those with an entry for each partition.
         ``columns``: arrays by sample, dataset, category, variation and column.
         ``counts``: what the workflow counts, by name, sample, dataset and variation.
         ``n_minus_one``: of a run that makes N-1 tables ``events``, ``sumw`` and ``sumw2`` by
@@ -77,7 +78,8 @@ class _Accumulator:
             for name in GENERATOR_SUMS.values()
         }
         found |= self._cutflows()
-        found["variables"] = self._variables()
+        for section in ("variables", "processing_metadata"):
+            found[section] = self._histograms(section)
         found["columns"] = self._columns()
         found["counts"] = {
             name: {target: dict(values) for target, values in some.items()}
@@ -214,9 +216,9 @@ class _Accumulator:
         normalised = self.analysis.do_postprocessing
         return {"normalised": normalised, "divided_by": divisors, "unweighted": counted}
 
-    def _variables(self) -> dict[str, Any]:
+    def _histograms(self, section: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for name, targets in self._section("variables").items():
+        for name, targets in self._section(section).items():
             variable = self.made.variables[name]
             for target, parts in targets.items():
                 for dataset in self._datasets_of(target):

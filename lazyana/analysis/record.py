@@ -21,6 +21,7 @@ from lazyana.analysis.skims import skimmed_fileset
 from lazyana.data.fileset import Fileset
 from lazyana.engine.provenance import content_hash, git_state
 from lazyana.engine.result import Result
+from lazyana.errors import OutputExistsError
 from lazyana.reader.records import written_whole
 
 ALL = "all"
@@ -141,10 +142,35 @@ def write(
     return files
 
 
+def check_configuration(folder: Path, analysis: Analysis) -> None:
+    """Refuse a folder that has the outputs of another analysis.
+
+    The same analysis may have been run over other datasets there.
+
+    Raises
+    ------
+    OutputExistsError
+        Naming its configuration.
+    """
+    there = _configuration_path(folder)
+    if not there.exists():
+        return
+    try:
+        made = json.loads(there.read_text(encoding="utf-8")).get("analysis")
+    except (OSError, ValueError, AttributeError):
+        made = None
+    if made != analysis_hash(analysis):
+        msg = (
+            f"{there} is of another configuration, which outputs beside it were made from: choose "
+            "another folder, or overwrite it (overwrite=True, --overwrite)."
+        )
+        raise OutputExistsError(msg)
+
+
 def write_configuration(folder: Path, analysis: Analysis) -> dict[str, Path]:
     """Write what is run: the configuration and its parameters."""
-    files = {"config": folder / "config.json", "parameters": folder / "parameters_dump.yaml"}
-    write_json(files["config"], described(analysis))
+    files = {"config": _configuration_path(folder), "parameters": folder / "parameters_dump.yaml"}
+    write_json(files["config"], {**described(analysis), "analysis": analysis_hash(analysis)})
     dump_parameters(analysis.parameters, files["parameters"], overwrite=True)
     return files
 
@@ -153,6 +179,10 @@ def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
     with written_whole(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _configuration_path(folder: Path) -> Path:
+    return folder / "config.json"
 
 
 def _beside(folder: Path, what: str, name: str, suffix: str) -> Path:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lazyana.analysis.build import recorded
+from lazyana.analysis.build import COLUMNS_FOLDER, recorded
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.datasets import limited
 from lazyana.analysis.output import accumulator_of
 from lazyana.analysis.record import (
     ALL,
+    check_configuration,
     configuration_hash,
     output_path,
     record_of,
@@ -190,20 +191,33 @@ def run(
     Raises
     ------
     OutputExistsError
-        An output that is there already.
+        An output that is there already, or the configuration of another analysis.
     InputError, InputTypeError, ColumnError, FileError, ExecutorError
         Mistakes, before anything runs.
     RunError, FileError
         While events are processed.
     """
     chosen = Settings.of(settings, analysis)
-    target = None if folder is None else _free(Path(folder), overwrite=overwrite)
+    analysis = analysis if folder is None else moved(analysis, Path(folder))
+    target = None if folder is None else _free(Path(folder), analysis, overwrite=overwrite)
     found = computed(analysis, chosen, source, overwrite=overwrite)
     if target is None:
         return found
     files = write_configuration(target, analysis)
     files |= write(target, ALL, analysis, found.result, found.output)
     return AnalysisResult(found.output, found.result, files)
+
+
+def moved(analysis: Analysis, folder: Path) -> Analysis:
+    """The analysis with columns below `folder` that would be written below its own output."""
+    columns = analysis.workflow_options.get(COLUMNS_FOLDER)
+    if analysis.output is None or columns is None:
+        return analysis
+    if not Path(columns).is_relative_to(analysis.output):
+        return analysis
+    below = str(folder / Path(columns).relative_to(analysis.output))
+    options = {**analysis.workflow_options, COLUMNS_FOLDER: below}
+    return Analysis(**{**analysis._sections, "workflow_options": options})
 
 
 def computed(
@@ -270,7 +284,7 @@ def explained(
     return explain(recorded(analysis, catalog_of(analysis, limit_files)).outputs, stage=stage)
 
 
-def _free(folder: Path, *, overwrite: bool) -> Path:
+def _free(folder: Path, analysis: Analysis, *, overwrite: bool) -> Path:
     """A folder to write to, once nothing is in the way."""
     there = [path for path in (output_path(folder), result_path(folder)) if path.exists()]
     if there and not overwrite:
@@ -279,5 +293,7 @@ def _free(folder: Path, *, overwrite: bool) -> Path:
             "overwrite it (overwrite=True, --overwrite)."
         )
         raise OutputExistsError(msg)
+    if not overwrite:
+        check_configuration(folder, analysis)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -99,7 +99,9 @@ def executor_of(name: str) -> tuple[str, str]:
     InputError
         One that starts jobs at a site.
     """
-    kind, _, site = name.partition("@")
+    kind, sign, site = name.partition("@")
+    if not sign and "://" not in name:
+        kind, _, site = name.partition("/")  # as CoffeaRunner has them
     if kind in ("parsl", "condor") or site:
         msg = f"Executor {name!r} starts workers at a site: {_WORKERS}."
         raise InputError(msg)

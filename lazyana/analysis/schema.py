@@ -196,6 +196,19 @@ class Sections(Section):
         return {"path": value} if isinstance(value, str | os.PathLike) else value
 
 
+_LONGEST = 100
+"""Letters of what is wrong that are shown."""
+
+_INSTEAD = {
+    "tuple_type": "give a list, [...]",
+    **dict.fromkeys(("dict_type", "mapping_type"), "give a dictionary, {'<name>': ...}"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "give True or False"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "give a whole number"),
+    "string_type": "give text, '...'",
+}
+"""What to write instead, by the kind of mistake."""
+
+
 def _place(section: str, category: str | None) -> str:
     return f"{section}.inclusive" if category is None else f"{section}.bycategory[{category!r}]"
 
@@ -212,9 +225,14 @@ def _said(top: type[Section], error: Any) -> str:
     if error["type"] == "missing":
         return f"{path} is missing."
     given = error.get("input")
-    if error["type"] == "tuple_type":
-        return f"{path} is {given!r} ({type(given).__name__}): give a list, [...]."
-    return f"{path} is {given!r} ({type(given).__name__}): {error['msg'].lower()}."
+    shown = repr(given)
+    shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    what = f"{path} is {shown} ({type(given).__name__})"
+    if error["type"] == "model_type":
+        return f"{what}: give a dictionary, with the keys {', '.join(_keys(top, where))}."
+    if error["type"] == "value_error":
+        return f"{what}: {error['ctx']['error']}."
+    return f"{what}: {_INSTEAD.get(error['type'], error['msg'].lower())}."
 
 
 def _keys(section: Any, path: Iterable[str]) -> list[str]:

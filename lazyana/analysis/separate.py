@@ -14,6 +14,7 @@ from lazyana.analysis.config import Analysis
 from lazyana.analysis.datasets import sample_of
 from lazyana.analysis.record import (
     ALL,
+    check_configuration,
     output_path,
     result_path,
     skims_path,
@@ -21,7 +22,7 @@ from lazyana.analysis.record import (
     write_configuration,
     write_json,
 )
-from lazyana.analysis.run import AnalysisResult, Settings, computed
+from lazyana.analysis.run import AnalysisResult, Settings, computed, moved
 from lazyana.engine.result import Result
 from lazyana.errors import (
     InputError,
@@ -72,7 +73,7 @@ def run_separately(
     Raises
     ------
     OutputExistsError
-        An output of another configuration, before anything runs.
+        An output or a configuration of another analysis, before anything runs.
     InputError
         A group of a sample that there is not, or named as something else.
     LazyanaError
@@ -80,8 +81,11 @@ def run_separately(
     """
     chosen = Settings.of(settings, analysis)
     target = Path(folder)
+    analysis = moved(analysis, target)
     parts = {name: _part(analysis, name, some) for name, some in _units(analysis, groups).items()}
     done = set() if overwrite else {n for n, p in parts.items() if _is_done(target, n, p, chosen)}
+    if not overwrite:
+        check_configuration(target, analysis)
     target.mkdir(parents=True, exist_ok=True)
     write_configuration(target, analysis)
     # What an earlier run did not finish is made anew, what it finished stays.

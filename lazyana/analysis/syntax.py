@@ -11,6 +11,7 @@ from lazyana.analysis.vocabulary import BITWISE, COMPARISONS, LOGICAL, OPERATORS
 from lazyana.errors import InputError, LazyanaError
 
 _LONGEST = 10_000
+_DEEPEST = 100
 _OPERATORS_OF_OTHERS = (
     ("&&", "Write 'and'"),
     ("||", "Write 'or'"),
@@ -65,6 +66,11 @@ def parsed(text: str) -> ast.expr:
 
 def _check(tree: ast.expr, text: str) -> None:
     """Refuse what expressions cannot do."""
+    level: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise Problem(tree, f"It is nested more than {_DEEPEST} deep: split it into several cuts")
     _check_node(tree, tree)
     for parent in ast.walk(tree):
         for node in ast.iter_child_nodes(parent):

@@ -13,7 +13,7 @@ from lazyana.analysis.cutlibrary import goldenJson
 from lazyana.analysis.datasets import limited
 from lazyana.analysis.filecheck import Files, checked_files, with_missing
 from lazyana.analysis.load import load_config
-from lazyana.analysis.mistakes import Mistake, Sections, mistakes, sections_of, told
+from lazyana.analysis.mistakes import Mistake, Sections, each_told, mistakes, sections_of, told
 from lazyana.analysis.run import Settings
 from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Fileset, FilesetLike
@@ -142,7 +142,8 @@ def validate(
     try:
         sections, wrong = load_config(cfg)._sections, []
     except Exception as error:
-        sections, wrong = sections_of(error) or {}, [Mistake("", told(error))]
+        sections = sections_of(error) or {}
+        wrong = [Mistake("", line) for line in each_told(error)]
     if not sections:
         return Validation(str(cfg), _of_configuration(wrong), {})
     sections = _narrowed(sections, {"samples": samples, "year": year, "datasets": datasets})
@@ -151,7 +152,7 @@ def validate(
         return Validation(str(cfg), _of_configuration(wrong), {})
     analysis = _analysis(left)
     wrong += _of_run_options(analysis)
-    warnings = _without_golden_json(analysis)
+    warnings = [*_without_golden_json(analysis), *_not_of_data(analysis)]
     if not files:
         return Validation(str(cfg), (*_of_configuration(wrong), *warnings), {})
     found = checked_files(limited(analysis.fileset, limit_files), **inspecting)
@@ -223,6 +224,14 @@ def _without_golden_json(analysis: Analysis) -> list[Problem]:
         "goldenJson of lazyana.analysis.cutlibrary to skim, unless a cut of your own does it."
     )
     return [Problem("warning", "configuration", "skim", msg)]
+
+
+def _not_of_data(analysis: Analysis) -> list[Problem]:
+    """Weights and variations that are asked for by the name of data, which go without them."""
+    return [
+        Problem("warning", "configuration", where, message)
+        for where, message in analysis.rules.not_of_data()
+    ]
 
 
 def _of_configuration(wrong: Iterable[Mistake]) -> tuple[Problem, ...]:

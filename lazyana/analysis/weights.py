@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from omegaconf import OmegaConf
 
+from lazyana.analysis.classes import check_arguments
 from lazyana.analysis.masks import within
 from lazyana.analysis.view import EventsView
 from lazyana.errors import InputError, InputTypeError, did_you_mean
@@ -16,6 +17,9 @@ from lazyana.frame.events import Events
 from lazyana.sinks.base import NOMINAL
 
 Column: TypeAlias = Any
+
+_ARGUMENTS = ("params", "metadata", "events", "size", "shape_variation")
+"""What the functions of weights are called with."""
 
 _RESERVED = frozenset({"name", "nominal", "up", "down", "nan"})
 
@@ -84,6 +88,15 @@ class WeightDataMultiVariation:
 
 
 Weight: TypeAlias = WeightData | WeightDataMultiVariation
+
+
+def mapped(function: Callable[[Any], Any], weight: Weight) -> Weight:
+    """The weight with what a function makes of each of its values."""
+    if isinstance(weight, WeightDataMultiVariation):
+        up, down = ([function(value) for value in side] for side in (weight.up, weight.down))
+        return replace(weight, nominal=function(weight.nominal), up=up, down=down)
+    sides = {name: function(getattr(weight, name)) for name in ("nominal", "up", "down")}
+    return replace(weight, **sides)
 
 
 class WeightWrapper:
@@ -187,6 +200,7 @@ class WeightLambda(WeightWrapper):
                 f"The function of weight {name!r} is a {type(function).__name__}: give a function."
             )
             raise InputTypeError(msg)
+        check_arguments(function, _ARGUMENTS, f"The function of weight {name!r}")
         members = {
             "__doc__": getattr(function, "__doc__", None) or f"Weight {name}.",
             "__module__": getattr(function, "__module__", __name__),

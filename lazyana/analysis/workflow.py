@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import dask_awkward as dak
+
+from lazyana.analysis.axes import Axis
+from lazyana.analysis.classes import check_methods
+from lazyana.analysis.columns import ColOut
+from lazyana.analysis.histograms import HistConf
 from lazyana.analysis.view import EventsView
-from lazyana.errors import InputError
+from lazyana.analysis.weights import Weight, mapped
+from lazyana.errors import ColumnError, InputError, InputTypeError
 from lazyana.sinks.base import NOMINAL
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Extras:
-    """What a workflow adds to a configuration, for the events of a sample or subsample.
+    """What a workflow adds to a configuration.
 
     Attributes
     ----------
@@ -43,6 +50,45 @@ class Extras:
     counts: Mapping[str, Any]
     fields: Mapping[str, Any]
 
+    def inside(self, frame: Events, name: str, mask: Any) -> tuple[Events, Extras]:
+        """Of events that a mask selects.
+
+        Parameters
+        ----------
+        frame
+            The events.
+        name, mask
+            What they are selected by, shape ``(events,)``.
+
+        Returns
+        -------
+        Events, Extras
+            The selected events, and what is added to them.
+        """
+        columns: dict[str, Any] = {}
+
+        def noted(value: Any) -> Any:
+            if isinstance(value, dak.Array):
+                columns.setdefault(f"extra.{value.name}", value)
+            return value
+
+        self._mapped(noted)
+        kept = frame.define(**columns).filter(**{name: mask})
+
+        def taken(value: Any) -> Any:
+            return kept[f"extra.{value.name}"] if isinstance(value, dak.Array) else value
+
+        return kept, self._mapped(taken)
+
+    def _mapped(self, function: Callable[[Any], Any]) -> Extras:
+        """With what a function makes of each value."""
+        return replace(
+            self,
+            weights=tuple(mapped(function, weight) for weight in self.weights),
+            counts={name: function(value) for name, value in self.counts.items()},
+            fields={name: function(value) for name, value in self.fields.items()},
+        )
+
 
 class Workflow:
     """Selects objects and computes variables, with lazy events.
@@ -59,7 +105,7 @@ class Workflow:
     4. `define_common_variables_after_presel`, `process_extra_after_presel`
     5. categories, weights (`compute_weights_extra`), histograms (`define_custom_axes_extra`,
        `define_histograms_extra`), columns (`define_column_accumulators_extra`) and counts
-       (`count_events_extra`); where a sample is split, once for each subsample, with its events
+       (`count_events_extra`); where a sample is split, with the events of all its subsamples
 
     Parameters
     ----------
@@ -103,18 +149,41 @@ class Workflow:
 
     def extras(self) -> Extras:
         """What it adds to the configuration, for the events it has now."""
-        before = list(self.custom_axes)
-        added = self.define_custom_axes_extra()
-        axes = (*self.custom_axes, *(added or ()))
-        self.custom_axes = before  # those of other subsamples are added anew
+        axes = self._list("define_custom_axes_extra", "Axis(…)", Axis)
+        weights = self._list(
+            "compute_weights_extra", "WeightData(name, nominal, up, down)", Weight, NOMINAL
+        )
         return Extras(
-            axes,
-            self.define_histograms_extra() or {},
-            tuple(self.define_column_accumulators_extra() or ()),
-            tuple(self.compute_weights_extra(NOMINAL) or ()),
-            self.count_events_extra(NOMINAL) or {},
+            (*self.custom_axes, *axes),
+            self._by_name("define_histograms_extra", "HistConf([Axis(…)])", HistConf),
+            self._list("define_column_accumulators_extra", "ColOut(collection, columns)", ColOut),
+            weights,
+            self._by_name("count_events_extra", "a column, or None", object, NOMINAL),
             self.custom_histogram_fields,
         )
+
+    def _list(self, hook: str, each: str, kind: Any, *given: Any) -> tuple[Any, ...]:
+        """What a hook returned, a list."""
+        found = getattr(self, hook)(*given) or ()
+        several = isinstance(found, Iterable) and not isinstance(found, str | Mapping)
+        items = tuple(found) if several else (found,)
+        for one in items:
+            if not (several and isinstance(one, kind)):
+                self._refuse(hook, one, f"a list of {each}")
+        return items
+
+    def _by_name(self, hook: str, each: str, kind: Any, *given: Any) -> Mapping[str, Any]:
+        """What a hook returned, a mapping by name."""
+        found = getattr(self, hook)(*given) or {}
+        for one in found.values() if isinstance(found, Mapping) else (found,):
+            if not (isinstance(found, Mapping) and isinstance(one, kind)):
+                self._refuse(hook, one, f"{{'<name>': {each}}}")
+        return found
+
+    def _refuse(self, hook: str, one: Any, instead: str) -> NoReturn:
+        what = f"{hook} of {type(self).__name__} returned"
+        msg = f"{what} {type(one).__name__}: return {instead}."
+        raise InputTypeError(msg)
 
     # -- what the files are ------------------------------------------------------------------
 
@@ -132,7 +201,7 @@ class Workflow:
 
     @property
     def _era(self) -> str:
-        return str(self._metadata.get("era", ""))
+        return "MC" if self._isMC else str(self._metadata.get("era", ""))
 
     @property
     def _primaryDataset(self) -> str:
@@ -149,6 +218,11 @@ class Workflow:
             return int(given)
         versions = self.params.get("default_nano_version", {})
         return int(versions.get(self._year, 9))
+
+    def __getattr__(self, name: str) -> Any:
+        """Refused: of what other frameworks have the error says what takes its place."""
+        what = f"Workflow {type(self).__name__} has no {name!r}"
+        raise ColumnError(f"{what}: {NOT_HERE[name]}." if name in NOT_HERE else f"{what}.")
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -236,15 +310,38 @@ ELSEWHERE = {
 }
 """Methods of other frameworks that nothing calls here, and what takes their place."""
 
+_COUNTED = "how many events there are is known after running, and then in the cutflow"
+NOT_HERE = {
+    "_dataset": "hooks are called once for all datasets of a sample; its name is self._sample, and "
+    "Axis('dataset', coll='metadata') tells datasets apart",
+    "_lumi": "it is in self.params.lumi",
+    "_xsec": "weight XS multiplies by it",
+    "delayed_branches": "put the column in with self.events[name] = …: it is computed where "
+    "something uses it",
+    "output": "return what is to be in it from count_events_extra, define_histograms_extra or "
+    "define_column_accumulators_extra",
+    "hists_managers": "put histograms into variables, or return them in define_histograms_extra",
+    "column_managers": "put columns into columns, or return them in "
+    "define_column_accumulators_extra",
+    "weights_manager": "name weights in weights, or return WeightData in compute_weights_extra",
+    "weights_managers": "name weights in weights, or return WeightData in compute_weights_extra",
+    "nevents": _COUNTED,
+    "nEvents_initial": _COUNTED,
+    "nEvents_after_skim": _COUNTED,
+    "nEvents_after_presel": _COUNTED,
+}
+"""Attributes of other frameworks' workflows that there are not here, and what takes their place."""
+
 
 def check_hooks(workflow: type[Workflow]) -> None:
-    """Refuse methods that look like hooks and would never be called.
+    """Refuse methods that look like hooks and would never be called, or could not be.
 
     Raises
     ------
     InputError
         Naming the method and what to write instead.
     """
+    check_methods(workflow, Workflow, f"workflow {workflow.__name__}")
     own = [
         (name, base)
         for base in workflow.__mro__

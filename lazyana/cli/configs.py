@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lazyana.cli.shared import CONFIG, EXECUTOR, LIMIT_FILES, PROGRESS, filters, loaded
-from lazyana.errors import InputError
+from lazyana.errors import FileError, InputError
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -49,21 +49,28 @@ def validate(
         raise InputError(msg)
     kept = {what: options.pop(f"filter_{what}s") for what in ("year", "sample", "dataset")}
     limit = options.pop("limit_files")
-    if cfg is None:
-        if any(kept.values()) or limit is not None or no_files:
-            msg = "Filters, --limit-files and --no-files are for configurations: give --cfg FILE."
-            raise InputError(msg)
-        found = validating.validate_files(list(fileset), **options)
-    else:
-        found = validating.validate(
-            cfg,
-            samples=kept["sample"],
-            year=kept["year"],
-            datasets=kept["dataset"],
-            files=not no_files,
-            limit_files=limit,
-            **options,
-        )
+    if cfg is None and (any(kept.values()) or limit is not None or no_files):
+        msg = "Filters, --limit-files and --no-files are for configurations: give --cfg FILE."
+        raise InputError(msg)
+    try:
+        if cfg is None:
+            found = validating.validate_files(list(fileset), **options)
+        else:
+            found = validating.validate(
+                cfg,
+                samples=kept["sample"],
+                year=kept["year"],
+                datasets=kept["dataset"],
+                files=not no_files,
+                limit_files=limit,
+                **options,
+            )
+    except FileError as error:
+        if not as_json:
+            raise
+        about, name = ("files", None) if cfg is None else ("configuration", str(cfg))
+        problem = validating.Problem("error", about, "", str(error))
+        found = validating.Validation(name, (problem,), {})
     click.echo(json.dumps(found.to_json(), indent=1) if as_json else found.text())
     if not found.ok:
         sys.exit(1)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from lazyana.cli.shared import EXECUTOR, PROGRESS, aligned, size_text
+from lazyana.cli.shared import EXECUTOR, PROGRESS, aligned
+from lazyana.options import bytes_text
 
 
 @click.command()
@@ -108,7 +109,7 @@ def branches_text(branches: dict[str, Any]) -> str:
     """The branches with their types and sizes, the largest ones first."""
     rows = [("branch", "type", "size", "files")]
     rows += [
-        (name, " or ".join(one["types"]), size_text(one["bytes"]), f"{one['files']:,}")
+        (name, " or ".join(one["types"]), bytes_text(one["bytes"]), f"{one['files']:,}")
         for name, one in branches.items()
     ]
     return "\n".join(aligned(rows, left=2))
@@ -128,9 +129,9 @@ def _row(name: str, one: dict[str, Any]) -> tuple[str, ...]:
         ", ".join(one["nano_versions"]) or "?",
         f"{one['files']:,}",
         f"{one['events']:,}",
-        size_text(one["bytes"]),
+        bytes_text(one["bytes"]),
         "" if weights is None else weights if isinstance(weights, str) else f"{weights:.6g}",
         f"{one['forms']:,}",
         f"{one['clusters_per_file']:.1f}",
-        size_text(one["index_bytes_per_file"]),
+        bytes_text(one["index_bytes_per_file"]),
     )

@@ -14,7 +14,7 @@ from lazyana.cli.outputs import merge_columns, merge_outputs, split_output
 from lazyana.cli.peek import peek
 from lazyana.cli.show import show
 from lazyana.cli.skims import hadd_skimmed_files
-from lazyana.errors import LazyanaError, place_of
+from lazyana.errors import LazyanaError, is_of_users, place_of
 
 
 def main() -> None:
@@ -27,18 +27,31 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nStopped.", err=True)
         sys.exit(130)
-    except LazyanaError as error:
+    except Exception as error:
+        known = isinstance(error, LazyanaError)
+        if not (known or is_of_users(error)) or _shown[0]:
+            raise
+        what = f"{error}" if known else f"{type(error).__name__}: {error}"
         place = place_of(error)
         where = [f"  {place}"] if place else []
-        lines = [f"Error: {error}", *where, *getattr(error, "__notes__", ())]
-        click.echo("\n".join(lines), err=True)
+        more = [] if known else ["  lazyana --traceback … shows how it was reached."]
+        click.echo("\n".join([f"Error: {what}", *where, *more, *_notes(error)]), err=True)
         sys.exit(1)
 
 
+def _notes(error: Exception) -> tuple[str, ...]:
+    return tuple(getattr(error, "__notes__", ()))
+
+
+_shown = [False]
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="Show how errors were reached, all of it.")
 @click.version_option(package_name="lazyana")
-def cli() -> None:
+def cli(traceback: bool) -> None:
     """A lazy, dataframe-style query engine for NanoAOD."""
+    _shown[0] = traceback
 
 
 cli.add_command(run)

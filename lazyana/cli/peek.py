@@ -51,6 +51,13 @@ def peek(
             raise InputError(msg)
         found = peek_at(source, expressions, number, dataset=dataset, where=where)
     else:
+        for word in words:
+            if Path(word).is_file():
+                msg = (
+                    f"{word} is a file: with --cfg there are expressions only, of the datasets of "
+                    "the configuration (--dataset chooses). Leave --cfg out to look at a file."
+                )
+                raise InputError(msg)
         found = peek_at(
             load_config(cfg), words, number, dataset=dataset, where=where, all_events=all_events
         )

@@ -106,12 +106,3 @@ def aligned(rows: Sequence[tuple[str, ...]], left: int = 3) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-def size_text(number: float) -> str:
-    """A number of bytes, as people read it."""
-    units = iter(("B", "kB", "MB", "GB", "TB"))
-    unit = next(units)
-    while number >= 999.5 and unit != "TB":
-        number, unit = number / 1000, next(units)
-    return f"{number:.3g} {unit}"

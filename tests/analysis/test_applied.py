@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lazyana.analysis.applied import Part, Rules
+from lazyana.analysis.applied import OPTIONS, Part, Rules, check_options
+from lazyana.analysis.build import COLUMNS_FOLDER
 from lazyana.analysis.schema import AppliedSection, VariationsSection
 from lazyana.errors import InputError
 
@@ -40,7 +41,10 @@ def rules(
         samples=("DY", "TT", "DATA"),
         subsamples=subsamples or {},
         known_weights=WEIGHTS,
-        known_calibrators={"jet_calibration": object()},
+        known_calibrators={
+            "jet_calibration": Known(),
+            "rochester": Known(has_variations=False),
+        },
         data=frozenset({"DATA"}),
     )
 
@@ -87,11 +91,20 @@ def test_table_tells_what_applies() -> None:
     ("given", "said"),
     [
         ({"weights": common("pilup")}, "weights.common.inclusive names weight 'pilup'.*'pileup'"),
+        (
+            {"weights": common("XS")},
+            r"'XS'.* There are: .*\. weights_classes lists only these: add",
+        ),
         ({"weights": common(SSR=["pileup"])}, "names category 'SSR'.*'SR'"),
         ({"weights": {"bysample": {"DYY": {}}}}, "weights.bysample names sample 'DYY'.*'DY'"),
         ({"columns": {"bysample": {"DY__bb": {}}}}, "sample 'DY__bb'"),
         ({"shapes": common("jet_calib")}, "calibrator 'jet_calib'.*'jet_calibration'"),
         ({"weight_variations": common("pileup")}, "'pileup', which is not applied there"),
+        (
+            {"shapes": common("jet_calibration", SR=["rochester"])},
+            r"variations\.shape\.common\.bycategory\['SR'\] names calibrator 'rochester', which "
+            "has no variations. Write has_variations = True",
+        ),
         (
             {"weights": common("genWeight"), "weight_variations": common("genWeight")},
             "'genWeight', which has no variations",
@@ -124,3 +137,44 @@ def test_a_weight_that_is_listed_twice_is_told_once() -> None:
         rules(weights=common("pileup", "pileup")).check()
     assert str(told.value).count("applies twice") == 1
     assert "it is twice in weights.common.inclusive. Keep one." in str(told.value)
+
+
+def test_what_is_asked_for_by_the_name_of_data_is_told() -> None:
+    weights = {
+        **common("genWeight"),
+        "bysample": {
+            "DATA": {"inclusive": ["prescale"], "bycategory": {"SR": ["sf_btag"]}},
+            "DATA__B": {"inclusive": ["pileup"]},
+            "TT": {"inclusive": ["pileup"]},
+        },
+    }
+    by_data = {"bysample": {"DATA": {"inclusive": ["prescale"]}}}
+    shapes = {**common("jet_calibration"), "bysample": {"DATA": {"inclusive": ["jet_calibration"]}}}
+    one = rules(weights, by_data, shapes, subsamples={"DATA": ("B", "C")})
+    one.check()
+    assert [(place, message.split(":")[0]) for place, message in one.not_of_data()] == [
+        (place, f"{place} names {what}, but DATA is data")
+        for place, what in (
+            ("weights.bysample['DATA'].bycategory['SR']", "weight 'sf_btag'"),
+            ("weights.bysample['DATA__B'].inclusive", "weight 'pileup'"),
+            ("variations.weights.bysample['DATA'].inclusive", "variations of weight 'prescale'"),
+            (
+                "variations.shape.bysample['DATA'].inclusive",
+                "variations of calibrator 'jet_calibration'",
+            ),
+        )
+    ]
+    assert rules(common("genWeight", "pileup")).not_of_data() == []
+
+
+def test_misspelt_options_are_refused() -> None:
+    assert COLUMNS_FOLDER in OPTIONS
+    check_options([*OPTIONS, "muon_pt", "skim", "mode", "columns", "BDT", "dump", "export_array"])
+    with pytest.raises(InputError) as told:
+        check_options(
+            ["dump_columns_as_array_per_chunk", "doNotScale_sumgenweight", "skimmode", "muon_pt"]
+        )
+    lines = str(told.value).split("\n- ")[1:]
+    assert len(lines) == len(OPTIONS)
+    for line, name in zip(lines, OPTIONS, strict=True):
+        assert f"Did you mean {name!r}?" in line

@@ -283,13 +283,15 @@ def test_custom_columns_of_subsamples(
     np.testing.assert_allclose(sum(both[1]), both[0][0], rtol=1e-12)
 
 
-def test_hooks_see_the_events_of_a_subsample(
+def test_hooks_are_called_once_for_all_subsamples(
     zmumu: Make, configuration: Callable[..., dict[str, Any]]
 ) -> None:
     base: Any = zmumu().workflow
+    called: list[str] = []
 
     class Extra(base):  # type: ignore[misc]
         def compute_weights_extra(self, variation: str) -> Any:
+            called.append(self._sample)
             return [WeightData("jets", 1.0 + self.events.nJetGood)] if self._isMC else []
 
         def count_events_extra(self, variation: str) -> Any:
@@ -299,6 +301,8 @@ def test_hooks_see_the_events_of_a_subsample(
     cuts = {"many": "nJetGood > 0", "few": "nJetGood == 0"}
     given["datasets"]["subsamples"] = {"DYJetsToLL": cuts}
     one = Analysis(**given)
+    recorded(one, catalog_of(one))
+    assert called == ["DYJetsToLL", "DATA_SingleMuon"]
     made = recorded(one, catalog_of(one), n_minus_one=True)
     result = la.compute(made.outputs, executor="sync", progress=False)
     counts = result["counts"]["jets"]

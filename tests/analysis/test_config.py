@@ -29,10 +29,26 @@ def test_everything_is_there(zmumu: Make) -> None:
     one = zmumu()
     assert one.samples == ("DYJetsToLL", "DATA_SingleMuon")
     assert one.rules.samples == ("DYJetsToLL", "TTTo2L2Nu", "DATA_SingleMuon")
+    assert one.years == ("2018",)
+    assert one.datasets == tuple(dataset.name for dataset in one.fileset.datasets)
     assert one.categories.names == ("baseline", "jets", "none")
     assert [cut.name for cut in one.preselections] == ["dimuon"]
     assert list(one.variables) == ["mll", "jet_pt"]
     assert one.parameters.object_preselection.Muon.pt == 15
+
+
+def test_years_are_those_that_are_kept(filesets: dict[str, Any]) -> None:
+    files = dict(filesets)
+    name, entry = next(iter(filesets.items()))
+    later = {**entry, "metadata": {**entry["metadata"], "year": "2017"}}
+    files[f"{name}_later"] = {**later, "files": ["root://elsewhere//later.root"]}
+    one = Configurator(workflow=Workflow, parameters={}, datasets={"jsons": [files]})
+    assert one.years == ("2017", "2018")
+    assert one.datasets == tuple(files)
+    kept = {"jsons": [files], "filter": {"year": ["2017"]}}
+    one = Configurator(workflow=Workflow, parameters={}, datasets=kept)
+    assert one.years == ("2017",)
+    assert one.datasets == (f"{name}_later",)
 
 
 @pytest.mark.parametrize(

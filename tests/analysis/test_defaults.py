@@ -477,3 +477,9 @@ def test_embedded_sample_through_the_environment(
 
 def test_public_names_exist() -> None:
     assert [name for name in defaults.__all__ if not hasattr(defaults, name)] == []
+
+
+def test_missing_file_of_parameters_is_told_with_those_beside(tmp_path: Path) -> None:
+    (tmp_path / "triggers.yaml").write_text("a: 1\n")
+    with pytest.raises(FileError, match=r"sample\.yaml.*In that folder are: triggers\.yaml\."):
+        merge_parameters_from_files({}, tmp_path / "sample.yaml")

@@ -49,17 +49,21 @@ def test_every_set_is_in_the_list() -> None:
     assert own == set(SIGNATURES)
 
 
-def test_processing_is_not_filled(toy_files: dict[str, Any]) -> None:
+def test_a_star_import_gives_what_a_section_of_variables_is_written_with() -> None:
+    assert set(sets.__all__) == {*SIGNATURES, "Axis", "HistConf"}
+
+
+def test_sizes_of_partitions() -> None:
     found = sets.processing_metadata_hists(["baseline"], 100_000)
-    assert set(found) == {
-        f"{what}_per_chunk_{stage}"
-        for what in ("events", "throughput")
-        for stage in ("initial", "skim", "presel")
-    }
-    frame = la.open({"DYJetsToLL": toy_files["DYJetsToLL"]})
-    assert [conf.book(frame, name=name) for name, conf in found.items()] == [None] * 6
-    (axis,) = found["events_per_chunk_skim"].axes
-    assert (axis.bins, axis.stop) == (200, 100_000)
+    assert set(found) == {f"events_per_chunk_{stage}" for stage in ("initial", "skim", "presel")}
+    conf = found["events_per_chunk_skim"]
+    (axis,) = conf.axes
+    assert (conf.size, axis.title, axis.bins, axis.stop) == (
+        "nEvents_after_skim",
+        "nevents",
+        200,
+        100_000,
+    )
 
 
 @pytest.mark.parametrize("name", SETS)

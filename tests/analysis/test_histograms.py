@@ -146,7 +146,6 @@ def test_objects_at_several_positions_are_different_axes() -> None:
 def test_samples() -> None:
     assert HistConf([JET_PT]).fills("TT")
     assert not HistConf([JET_PT], autofill=False).fills("TT")
-    assert not HistConf([JET_PT], metadata_hist=True).fills("TT")
     only = HistConf([JET_PT], only_samples=["TT", "DY__bb"])
     assert [only.fills(name) for name in ("TT", "TT__4b", "DY", "DY__bb")] == [1, 1, 0, 1]
     without = HistConf([JET_PT], exclude_samples=["TT", "DY__bb"])

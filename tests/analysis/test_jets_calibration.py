@@ -242,6 +242,12 @@ def test_unknown_sources_are_named(
         apply_calibrators(dy_frame, [JetsCalibrator], of_jets(jet_parameters(jerc, *names)))
 
 
+def test_sorting_is_refused(params: Any, dy_frame: la.Events) -> None:
+    sort = {"jets_calibration": {"sort_by_pt": {"2018": {toy.JETS: True}}}}
+    with pytest.raises(InputError, match=r"sort_by_pt\.2018\.AK4PFchs is true, .*events\.Jet\.pt"):
+        apply_calibrators(dy_frame, [JetsCalibrator], of_jets(merge_parameters(params, sort)))
+
+
 @pytest.mark.parametrize("wanted", [None, [], ["another_calibrator"]])
 def test_missing_file_is_named_with_what_wants_it(
     dy_frame: la.Events, wanted: list[str] | None

@@ -99,6 +99,36 @@ def test_recording_tells_of_columns_that_do_not_exist(
     assert list(left["variables"]) == ["right"]
 
 
+@pytest.mark.parametrize(
+    ("calibrators", "expected"),
+    [
+        ({}, ["calibrators", "variables['mll']"]),
+        ({"calibrators": []}, ["variables['mll']"]),
+        ({"calibrators": ["jet_calibration"]}, ["calibrators", "variables['mll']"]),
+    ],
+)
+def test_no_calibrators_are_not_the_usual_ones(
+    configuration: Configuration, calibrators: dict[str, Any], expected: list[str]
+) -> None:
+    """Those run where none are given; without correction files they are a mistake."""
+    given = _without_calibrators(configuration(variables={"mll": "ll.mass"})) | calibrators
+
+    def attempt(sections: Sections) -> Analysis:
+        if sections.get("calibrators", ["jet_calibration"]):
+            msg = "Calibrator 'jet_calibration': no correction file"
+            raise InputError(msg)
+        return made(sections)
+
+    found, left = mistakes(given, attempt)
+    assert sorted(places(found)) == expected
+    assert left is not None
+    assert left["calibrators"] == []
+
+
+def _without_calibrators(sections: Sections) -> Sections:
+    return {name: one for name, one in sections.items() if name != "calibrators"}
+
+
 class Failing(Workflow):
     def apply_object_preselection(self, variation: str) -> None:
         raise TypeError("this workflow fails")

@@ -18,6 +18,7 @@ from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Cut
 from lazyana.analysis.run import Settings, explained, run
+from lazyana.analysis.separate import run_separately
 from lazyana.errors import ExecutorError, InputError, InputTypeError, OutputExistsError
 
 Make = Callable[..., Analysis]
@@ -310,3 +311,21 @@ def test_skims_and_columns_are_overwritten_where_the_run_is(zmumu: Make, tmp_pat
         with pytest.raises(OutputExistsError, match="--overwrite"):
             run(analysis, tmp_path / "other", **settings)
         run(analysis, folder, overwrite=True, **settings)
+
+
+@pytest.mark.parametrize("separately", [False, True])
+def test_columns_below_the_output_go_where_it_goes(
+    zmumu: Make, tmp_path: Path, separately: bool
+) -> None:
+    columns = {"common": {"inclusive": [ColOut("JetGood", ["pt"])]}}
+    for place, written in (("there/arrays", "elsewhere/arrays"), ("own", "own")):
+        options = {"dump_columns_as_arrays_per_chunk": str(tmp_path / place)}
+        one = zmumu(columns=columns, workflow_options=options, output=tmp_path / "there")
+        folder = tmp_path / "elsewhere"
+        asked: dict[str, Any] = {"executor": "sync", "progress": False, "overwrite": True}
+        if separately:
+            list(run_separately(one, folder, **asked))
+        else:
+            run(one, folder, **asked)
+        assert list((tmp_path / written).rglob("*.parquet"))
+        assert not (tmp_path / "there").exists()

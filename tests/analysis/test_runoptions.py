@@ -84,6 +84,8 @@ def test_reports(tmp_path: Path) -> None:
         ("limit-chunk=1", InputError, "Did you mean 'limit_chunks'"),
         ("wrkers=1", InputError, "Did you mean 'workers'"),
         ("executor=dask@lxplus", InputError, "starts workers at a site"),
+        ("executor=dask/lxplus", InputError, "starts workers at a site"),
+        ("executor=parsl/condor", InputError, "starts workers at a site"),
         ("executor=condor", InputError, "starts workers at a site"),
         ("overwrite=maybe", InputTypeError, "either true or false"),
         ("process-separately=0", InputTypeError, "either true or false"),

@@ -22,6 +22,16 @@ LEAST: dict[str, Any] = {"workflow": object, "parameters": {}, "datasets": {"jso
         ({"datasets": {}}, "datasets.jsons is missing"),
         ({"do_postprocessing": "perhaps"}, "do_postprocessing is 'perhaps'"),
         ({"skim": 5}, "skim is 5.*: give a list"),
+        (
+            {"weights": ["XS"]},
+            r"weights is \['XS'\] \(list\): give a dictionary, with the keys common, bysample\.",
+        ),
+        ({"weights": {"bysample": {"DY": 3}}}, "bysample.DY is 3 .* the keys inclusive, bycat"),
+        ({"variables": [1]}, r"variables is \[1\] \(list\): give a dictionary, \{'<name>': "),
+        ({"variables": ["x" * 200]}, "variables is .{100} .list.: give"),
+        ({"do_postprocessing": "perhaps"}, "'perhaps' .str.: give True or False"),
+        ({"run_options": {"workers": "two"}}, "run_options.workers is 'two' .*: give a whole num"),
+        ({"run_options": {"executor": 2}}, "run_options.executor is 2 .*: give text"),
     ],
 )
 def test_mistakes_are_named_with_their_place(changes: dict[str, Any], said: str) -> None:

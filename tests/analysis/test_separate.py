@@ -10,6 +10,7 @@ import pytest
 import lazyana as la
 from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
+from lazyana.analysis.run import run
 from lazyana.analysis.separate import run_separately
 from lazyana.errors import InputError, OutputExistsError
 
@@ -135,3 +136,19 @@ def test_an_output_without_its_result(bare: Make, tmp_path: Path) -> None:
     (tmp_path / f"output_{DY}.lazyana").unlink()
     with pytest.raises(OutputExistsError, match=rf"but not .*output_{DY}\.lazyana"):
         separately(bare(), tmp_path)
+
+
+def test_folders_of_another_analysis_are_refused(bare: Make, tmp_path: Path) -> None:
+    changed = bare(preselections=["nMuon > 1"])
+    for first, second in ((separately, run), (run, separately)):
+        folder = tmp_path / first.__name__
+        first(bare().filtered(datasets=[DY]), folder, **FAST)
+        described = (folder / "config.json").read_text()
+        with pytest.raises(OutputExistsError, match=r"config\.json is of another configuration"):
+            second(changed, folder, **FAST)
+        assert (folder / "config.json").read_text() == described
+        second(bare().filtered(datasets=[DY]), folder, **FAST)  # the same one may be added
+        (folder / "config.json").write_text("{}")
+        with pytest.raises(OutputExistsError, match="another configuration"):
+            separately(bare(), folder)
+        second(changed.filtered(datasets=[DY]), folder, overwrite=True, **FAST)

@@ -80,6 +80,12 @@ def test_odd_text_is_refused(text: str) -> None:
         parsed(text)
 
 
+def test_how_deep_text_is_nested() -> None:
+    parsed("+".join("a" * 90))
+    with pytest.raises(InputError, match="nested more than 100 deep: split it into several cuts"):
+        parsed("+".join("a" * 110))
+
+
 def test_empty_and_endless_text_is_refused() -> None:
     with pytest.raises(InputError, match="is empty"):
         parsed("")

@@ -135,3 +135,56 @@ def test_files_alone(toy_files: dict[str, Any], tmp_path: Path) -> None:
 def test_text_of_warnings() -> None:
     warning = Problem("warning", "files", "DY", "first line\nsecond line")
     assert Validation(None, (warning,), {}).text() == "1 warning:\n- first line\n  second line"
+
+
+COFFEARUNNER = """
+from lazyana.analysis.workflow import Workflow
+
+class Selecting(Workflow):
+    def apply_object_preselection(self, variation):
+        pass
+
+cfg = {
+    "dataset": {"jsons": ["fileset.json"], "campaign": "2018_UL", "year": "2018"},
+    "workflow": Selecting,
+    "run_options": RUN,
+    "weights": {
+        "common": {"inclusive": {"lumiMask": None}},
+        "bysample": {"DATA_SingleMuon": {"inclusive": {"prescale": WEIGHT}}},
+    },
+}
+"""
+
+
+def test_all_mistakes_of_coffearunner_are_listed_together(
+    write: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write().with_name("b_config.py")
+    path.write_text(COFFEARUNNER.replace("RUN", "{'chunks': 1}").replace("WEIGHT", "'0.5'"))
+    found = validate(path, files=False)
+    assert [one.level for one in found.problems] == ["error", "error"]
+    assert "Did you mean 'chunk'" in found.problems[0].message
+    assert "without quotes" in found.problems[1].message
+    path.write_text(COFFEARUNNER.replace("RUN", "{}").replace("WEIGHT", "0.5"))
+    (warning,) = validate(path, files=False).problems
+    assert (warning.level, warning.where) == (
+        "warning",
+        "weights.bysample['DATA_SingleMuon'].inclusive",
+    )
+    assert (
+        "names weight 'prescale', but DATA_SingleMuon is data: it is not applied" in warning.message
+    )
+    (notice,) = (one for one in caplog.messages if "'prescale'" in one)
+    assert "weight 'prescale' is NOT applied" in notice
+
+
+def test_weights_by_name_of_data_are_told(write: Callable[..., Path]) -> None:
+    path = write()
+    by_name = '"bysample": {"DATA_SingleMuon": {"inclusive": ["pileup"]}}, "common": {'
+    path.write_text(path.read_text().replace('"common": {', by_name))
+    found = validate(path, files=False)
+    assert found.ok
+    assert [one.where for one in found.problems] == [
+        "skim",
+        "weights.bysample['DATA_SingleMuon'].inclusive",
+    ]

@@ -158,6 +158,9 @@ def test_sources_have_a_value_each() -> None:
 def test_function_is_asked_for() -> None:
     with pytest.raises(InputTypeError, match=r"weight 'mine' is a float: give a function"):
         WeightLambda.wrap_func("mine", 1.0)  # type: ignore[arg-type]
+    words = r"weight 'mine' cannot be called .*: its arguments are \(params, metadata, events, size"
+    with pytest.raises(InputError, match=words):
+        WeightLambda.wrap_func("mine", lambda params, metadata, events: 1.0)
 
 
 # -- applying --------------------------------------------------------------------------------

@@ -67,6 +67,13 @@ def test_validate_files(invoke: Invoke, toy_files: dict[str, Any], tmp_path: Pat
     assert done.exit_code == 1
     (problem,) = json.loads(done.stdout)["problems"]
     assert problem["files"] == [str(tmp_path / "bad.root")]
+    for words in (("nowhere.root",), ("--cfg", "nowhere.py")):
+        done = invoke("validate", *words, "--json")
+        assert done.exit_code == 1
+        (problem,) = json.loads(done.stdout)["problems"]
+        assert (
+            f"There is no {'file' if words[0][0] == 'n' else 'configuration'}" in problem["message"]
+        )
     assert "Give either" in str(invoke("validate").exception)
     assert "Give either" in str(invoke("validate", good, "--cfg", "a.py").exception)
     assert "--cfg" in str(invoke("validate", good, "--no-files").exception)

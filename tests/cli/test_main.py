@@ -45,6 +45,31 @@ def test_help_lists_the_commands_and_options(lazyana: Command, tmp_path: Path) -
         assert option in done.stdout
 
 
+def test_errors_of_users_are_told_with_their_line(lazyana: Command, zmumu_folder: Path) -> None:
+    workflow = (zmumu_folder / "workflow.py").read_text()
+    config = (zmumu_folder / "example_config.py").read_text()
+    (zmumu_folder / "wrong_config.py").write_text(
+        config.replace("from workflow import", "from wrong_workflow import")
+    )
+    begin = "    def count_objects(self, variation):\n"
+    assert begin in workflow
+    line = workflow[: workflow.index(begin)].count("\n") + 2
+    for wrong, words in (
+        ("{}['a']", "KeyError: 'a'"),
+        ("ak.num(self.events.Muon.pt, axis=7)", "AxisError: axis=7 exceeds the depth"),
+    ):
+        text = workflow.replace(begin, f"{begin}        {wrong}\n")
+        (zmumu_folder / "wrong_workflow.py").write_text(text)
+        done = lazyana("explain", "--cfg", "wrong_config.py", folder=zmumu_folder)
+        assert done.returncode == 1
+        assert f"Error: {words}" in done.stderr
+        assert f"{zmumu_folder / 'wrong_workflow.py'}, line {line}" in done.stderr
+        assert "Traceback" not in done.stderr
+    done = lazyana("--traceback", "explain", "--cfg", "wrong_config.py", folder=zmumu_folder)
+    assert "Traceback" in done.stderr
+    assert words in done.stderr
+
+
 def test_nothing_large_is_imported_before_a_command_runs() -> None:
     large = ("awkward", "coffea", "dask", "numba", "numpy", "pandas", "pyarrow", "uproot")
     code = f"import sys, lazyana.cli.main; print(*sorted(set({large}) & set(sys.modules)))"

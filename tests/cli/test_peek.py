@@ -37,6 +37,9 @@ def test_objects_of_a_configuration(invoke: Invoke, zmumu_folder: Path) -> None:
     assert len(done.output.splitlines()) == 5
     typo = invoke("peek", "--cfg", zmumu_folder / "example_config.py", "MuonGod.pt")
     assert "Did you mean 'MuonGood'" in str(typo.exception)
+    config = zmumu_folder / "example_config.py"
+    file = invoke("peek", "--cfg", config, zmumu_folder / "workflow.py")
+    assert "workflow.py is a file: with --cfg there are expressions only" in str(file.exception)
 
 
 def test_wrong_words(invoke: Invoke, toy_files: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lazyana.cli.shared import aligned, names, refuse_existing, size_text
+from lazyana.cli.shared import aligned, names, refuse_existing
 from lazyana.errors import OutputExistsError
 
 
@@ -33,10 +33,3 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 def test_rows_are_aligned() -> None:
     rows = [("name", "number"), ("a", "1"), ("long name", "12")]
     assert aligned(rows, left=1) == ["name       number", "a               1", "long name      12"]
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 B"), (999, "999 B"), (999.9, "1 kB"), (12_345_678, "12.3 MB")]
-)
-def test_sizes(number: float, text: str) -> None:
-    assert size_text(number) == text

@@ -18,10 +18,10 @@ from lazyana.reader.records import written_whole
 
 BY = ("dataset", "sample", "year", "variable", "category")
 
-_BY_HISTOGRAM = ("variable", "target", "dataset")
+_HISTOGRAMS = ("variables", "processing_metadata")
 _LEVELS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("sumw", "sumw2", "cutflow", "n_minus_one"), ("category", "dataset")),
-    **dict.fromkeys(("variables", "processing_metadata"), _BY_HISTOGRAM),
+    **dict.fromkeys(_HISTOGRAMS, ("variable", "target", "dataset")),
     **dict.fromkeys(("columns", "divided_by"), ("target", "dataset", "category")),
     "counts": ("count", "target", "dataset"),
     **dict.fromkeys(
@@ -109,8 +109,9 @@ def _parts(output: Mapping[str, Any], by: str) -> Iterator[tuple[str, Keep]]:
             yield category, {"category": {category}}
         return
     if by == "variable":
-        for name in output.get("variables", {}):
-            yield name, {"variable": {name}, "section": {"variables"}}
+        for section in _HISTOGRAMS:
+            for name in output.get(section, {}):
+                yield name, {"variable": {name}, "section": {section}}
         if output.get("columns"):
             yield "columns", {"variable": set(), "section": {"columns"}}
         return
@@ -133,7 +134,8 @@ def _kept_of(output: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for section, value in output.items():
         others = keep.get("section")
-        if others is not None and section in ("variables", "columns") and section not in others:
+        whole = section in (*_HISTOGRAMS, "columns")
+        if others is not None and whole and section not in others:
             found[section] = {}
         else:
             found[section] = _filtered(value, _LEVELS.get(section, ()), keep)
