@@ -44,7 +44,7 @@ parameters = defaults.merge_parameters_from_files(
     f"{localdir}/params/object_preselection.yaml",
     f"{localdir}/params/triggers.yaml",
     f"{localdir}/params/corrections.yaml",
-    f"{localdir}/params/sample.yaml",
+    f"{localdir}/params/sample.yaml",  # python make_sample.py writes it
     update=True,
 )
 

@@ -30,7 +30,7 @@ parameters = defaults.merge_parameters_from_files(
     default_parameters,
     f"{localdir}/params/object_preselection.yaml",
     f"{localdir}/params/triggers.yaml",
-    f"{localdir}/params/sample.yaml",
+    f"{localdir}/params/sample.yaml",  # python make_sample.py writes it
     update=True,
 )
 
