@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import sys
+import time
 from collections.abc import Sequence
 from functools import lru_cache
+from types import FrameType
 from typing import Any
 
 import aiohttp
 import fsspec
-import fsspec.registry
 from fsspec.asyn import sync
+from fsspec.registry import registry
 
 from lazyana.errors import FileError
 from lazyana.options import ReadOptions
@@ -30,6 +33,8 @@ _SLOWEST = 250_000
 # was opened longer ago, even while it is read.
 _KEPT_OPEN = 600
 _FILES_OPEN = 256
+# Seconds in which threads of the XRootD client are done with telling of an answer.
+_SETTLES = 5
 
 
 class CutShortError(FileError):
@@ -315,17 +320,34 @@ def _close(system: Any, path: str) -> bool:
     return closed
 
 
-_inherited: list[Any] = []
+_held: list[Any] = []
 
 
-def _hold_inherited() -> None:
-    """Keep the file systems of the parent in a forked process, unused.
+def _before_fork() -> None:
+    """Make forking safe for this process and for the forked one.
 
-    fsspec drops them there, which would close connections that the parent still waits on.
+    fsspec drops its file systems in the forked process, which would close connections that this
+    one waits on: they are held. The XRootD client stops its threads for a fork while this thread
+    holds the interpreter, so none of them may still be telling Python of an answer: it would wait
+    for the interpreter, and the fork for it, for ever.
     """
-    for kind in set(fsspec.registry.registry.values()):
-        _inherited.extend(getattr(kind, "_cache", {}).values())
+    for kind in set(registry.values()):
+        _held.extend(getattr(kind, "_cache", {}).values())
+    end = time.monotonic() + _SETTLES
+    while "XRootD.client.utils" in _called_from_outside() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _called_from_outside() -> set[str]:
+    """Modules of the functions that libraries' own threads have called, and that still run."""
+    return {_outermost(frame) for frame in sys._current_frames().values()}
+
+
+def _outermost(frame: FrameType) -> str:
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_hold_inherited)
+    os.register_at_fork(before=_before_fork, after_in_parent=_held.clear)
