@@ -46,6 +46,7 @@ class WebServer:
         self.headers: list[dict[str, str]] = []
         self.faults: list[str | int] = []
         self.stopped = threading.Event()
+        self._gone = False
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -60,12 +61,16 @@ class WebServer:
             owner = ours
 
         self.stopped.clear()
+        self._gone = False
         self._server = _Server((HOST, self.port), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
         """Be gone: nothing listens, and what is connected is cut off."""
+        with self._lock:
+            # Clients ask again by a connection that is not cut yet.
+            self._gone = True
         server, self._server = self._server, None
         if server is not None:
             # Not from a request: it would wait for itself.
@@ -85,6 +90,8 @@ class WebServer:
     def asked(self, request: tuple[str, int, int]) -> str | int | None:
         """Take down a request; the fault that it meets."""
         with self._lock:
+            if self._gone:
+                return "gone"
             self.requests.append(request)
             return self.faults.pop(0) if self.faults else None
 
@@ -139,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.headers.append(dict(self.headers))
         if isinstance(fault, int):
             self._answer(fault, b"")
+        elif fault == "gone":
+            self.close_connection = True
         elif fault == "slow":
             self.owner.stopped.wait()
             self.close_connection = True
