@@ -23,10 +23,10 @@ from lazyana.frame.labels import Labels
 from lazyana.physics.positions import at_position
 
 METADATA, CUSTOM = "metadata", "custom"
+"""Collections that are none: what is known of a dataset, and columns given while booking."""
+
 SIZES = ("nEvents_initial", "nEvents_after_skim", "nEvents_after_presel")
 """The numbers of events of a partition: of all, and of those that pass."""
-
-"""Collections that are none: what is known of a dataset, and columns given while booking."""
 
 TYPES = ("regular", "variable", "integer", "intcat", "strcat")
 _SAME_TYPE = {"int": "integer"}

@@ -129,6 +129,9 @@ class HistConf:
                 f"to be Axis({SIZES[0]!r}, coll={METADATA!r}, ...), or of {' or '.join(SIZES[1:])}."
             )
             raise InputError(msg)
+        if not self.metadata_hist and (sizes := self._sizes()):
+            msg = f"{self._what} counts partitions by {sizes[0]}: set metadata_hist=True."
+            raise InputError(msg)
 
     def _sizes(self) -> list[str]:
         """The numbers of events of partitions that are axes; none where others are of events."""

@@ -86,6 +86,12 @@ def test_partitions_are_counted_not_weighed(configuration: Callable[..., dict[st
     assert done.output["unweighted"] == ["sizes"]
 
 
+def test_sizes_of_partitions_are_of_histograms_of_partitions() -> None:
+    axis = Axis("nEvents_after_skim", bins=10, start=0, stop=1000, coll="metadata")
+    with pytest.raises(InputError, match="partitions by nEvents_after_skim: set metadata_hist"):
+        HistConf([axis])
+
+
 @pytest.mark.parametrize("option", ["only_samples", "exclude_samples"])
 def test_partitions_are_of_whole_samples(dy_frame: la.Events, option: str) -> None:
     axis = Axis("nEvents_initial", bins=10, start=0, stop=1000, coll="metadata")

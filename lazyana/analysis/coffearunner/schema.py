@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from lazyana.analysis.coffearunner.collected import Collected
 from lazyana.analysis.schema import DatasetsSection, Section
@@ -60,12 +60,12 @@ class RunOptions(Section):
     """``run_options``: how to run."""
 
     executor: str = "iterative"
-    limit: int | None = None
-    max: int | None = None
-    chunk: int | None = None
-    workers: int | None = None
-    scaleout: int | None = None
-    retries: int | None = None
+    limit: PositiveInt | None = None
+    max: PositiveInt | None = None
+    chunk: PositiveInt | None = None
+    workers: PositiveInt | None = None
+    scaleout: PositiveInt | None = None
+    retries: NonNegativeInt | None = None
     skipbadfiles: bool | None = None
     voms: str | None = None
     mem_per_worker: Any = None

@@ -45,6 +45,7 @@ def test_lists_of_weights_are_weights_without_values() -> None:
         ),
         ({"outputs": "x"}, r"'outputs' is no key\. Did you mean 'output'"),
         ({"run_options": {"chunk": "many"}}, r"run_options\.chunk is 'many'"),
+        ({"run_options": {"chunk": 0}}, r"run_options\.chunk is 0 \(int\): .*greater than 0"),
         (
             {"systematic": {"JERC": "all"}},
             r"systematic\.JERC is 'all' \(str\): give False, True or 'split'\.$",
