@@ -17,7 +17,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -25,8 +25,6 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import cramjam
 
 from lazyana.errors import InputTypeError
 from lazyana.options import ReadOptions
@@ -46,7 +44,7 @@ Reopen = Callable[[FileInfo], bytes]
 """Gives the basket index of a file where the cache has it no more."""
 
 _DEFAULT = ReadOptions()
-_VERSION = 2
+_VERSION = 3
 _SECOND = 1_000_000_000
 _CHECKSUMS = (
     "ETag",
@@ -176,6 +174,15 @@ def _made_by() -> str:
     return f"{_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def layout_key(layout: bytes) -> str:
+    """What tells layouts apart, given as `Layout.to_record` gives them.
+
+    Those of one signature are read the same way, but may have branches in another order, or with
+    other titles.
+    """
+    return hashlib.sha256(layout).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Cache:
     """A folder of entries.
@@ -216,11 +223,11 @@ class Cache:
         urls: Sequence[str],
         tree: str,
         now: State | None,
-        layouts: Mapping[str, Known],
+        layouts: MutableMapping[str, Known],
         reopen: Reopen,
         options: ReadOptions = _DEFAULT,
-    ) -> tuple[FileInfo, Known] | None:
-        """What is known of a file, if it is what it was.
+    ) -> tuple[FileInfo, str] | None:
+        """What is known of a file, and the key of its layout, if it is what it was.
 
         Parameters
         ----------
@@ -229,7 +236,7 @@ class Cache:
         now
             Its state.
         layouts
-            Layouts that need not be read again, by signature.
+            Layouts that need not be read again, by `layout_key`; the one of the file is added.
         reopen
             Called for the basket index if the entry is gone by the time that is needed.
         options
@@ -240,55 +247,51 @@ class Cache:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123  thousands of them
                 size = os.fstat(file.fileno()).st_size
                 read = partial(self._entry, path, (urls[0], tree), layouts, reopen)
-                before, info, known = within(file, 0, size, read)
+                before, info, layout = within(file, 0, size, read)
         except (OSError, RecordError, KeyError, TypeError, IndexError):
             return None
-        return (info, known) if _same(before, now, info, options) else None
+        return (info, layout) if _same(before, now, info, options) else None
 
     def _entry(
         self,
         path: str,
         key: tuple[str, str],
-        layouts: Mapping[str, Known],
+        layouts: MutableMapping[str, Known],
         reopen: Reopen,
         buffer: bytes,
-    ) -> tuple[State, FileInfo, Known]:
+    ) -> tuple[State, FileInfo, str]:
         first = unpacked(buffer)
         if tuple(first.head["key"]) != key:
             msg = "it is the entry of another file"
             raise RecordError(msg)
         record = unpacked(buffer, first.end)
-        signature = record.head["plain"]["signature"]
-        known = layouts.get(signature) or self.layout(signature)
+        layout = str(first.head["layout"])
+        known = layouts.get(layout) or layouts.setdefault(layout, self.layout(layout))
 
         def index(blob: Blob) -> BasketIndex:
             return BasketIndex(Stored(path, blob, lambda: reopen(info)))
 
         info = FileInfo.from_record(buffer, record, known[1], index)
-        return tuple(first.head["state"]), info, known
+        return tuple(first.head["state"]), info, layout
 
-    def layout(self, signature: str) -> Known:
-        """A layout.
+    def layout(self, key: str) -> Known:
+        """A layout, by its `layout_key`.
 
         Raises
         ------
         RecordError, OSError
             One that is not there, or damaged.
         """
-        try:
-            found = Layout.from_record(self._layout(signature).read_bytes())
-        except cramjam.DecompressionError as error:
-            msg = "it cannot be decompressed"
-            raise RecordError(msg) from error
-        if found[0].signature != signature:
-            msg = "it is another layout"
+        record = self._layout(key).read_bytes()
+        if layout_key(record) != key:
+            msg = "it is another layout, or damaged"
             raise RecordError(msg)
-        return found
+        return Layout.from_record(record)
 
-    def _layout(self, signature: str) -> Path:
-        return self.folder / "layouts" / signature
+    def _layout(self, key: str) -> Path:
+        return self.folder / "layouts" / key
 
-    def put(self, urls: Sequence[str], tree: str, state: State, info: bytes) -> None:
+    def put(self, urls: Sequence[str], tree: str, state: State, layout: str, info: bytes) -> None:
         """Keep what is known of a file; where that cannot be, warn once and go on.
 
         Parameters
@@ -297,19 +300,21 @@ class Cache:
             Which file.
         state
             What it was before it was opened.
+        layout
+            The `layout_key` of its layout.
         info
             From `FileInfo.to_record`.
         """
-        self._write(
-            self.entry(urls[0], tree), packed({"key": [urls[0], tree], "state": state}) + info
-        )
+        head = {"key": [urls[0], tree], "state": state, "layout": layout}
+        self._write(self.entry(urls[0], tree), packed(head) + info)
 
-    def put_layout(self, signature: str, layout: bytes) -> None:
+    def put_layout(self, layout: bytes) -> None:
         """Keep a layout, given as `Layout.to_record` gives it, unless it is there and sound."""
+        key = layout_key(layout)
         try:
-            self.layout(signature)
-        except (OSError, RecordError, KeyError, TypeError, IndexError):
-            self._write(self._layout(signature), layout)
+            self.layout(key)
+        except (OSError, RecordError):
+            self._write(self._layout(key), layout)
 
     def _write(self, target: Path, content: bytes) -> None:
         try:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import uproot
 
-from lazyana.data.cache import Cache, Known, State, state_of
+from lazyana.data.cache import Cache, Known, State, layout_key, state_of
 from lazyana.data.catalog import Catalog
 from lazyana.data.fileset import Fileset
 from lazyana.data.partitions import span_of
@@ -64,14 +64,13 @@ class Noted:
     ----------
     entries
         Number of events.
-    signature, layout
-        Which layout it has, and that layout as a record.
+    layout
+        Its layout, as a record.
     info
         The rest, as a record.
     """
 
     entries: int
-    signature: str
     layout: bytes
     info: bytes
 
@@ -106,9 +105,7 @@ class Noting:
                 return Unreadable(place.urls[0], str(error))
             raise
         branches = {name: number for number, name in enumerate(info.branch_bytes)}
-        return Noted(
-            info.entries, layout.signature, layout.to_record(branches), info.to_record(branches)
-        )
+        return Noted(info.entries, layout.to_record(branches), info.to_record(branches))
 
     def _note(self, url: str, place: Place) -> tuple[FileInfo, Layout]:
         info, layout = note_file(url, place.tree, self.options)
@@ -242,6 +239,7 @@ class _Session:
         self._states: dict[Place, State | None] = {}
         self._found: dict[Place, FileInfo | Unreadable] = {}
         self._layouts: dict[str, Known] = {}
+        self._layout_of: dict[Place, str] = {}
 
     def look_up(self, places: Sequence[Place]) -> list[Place]:
         """Take what the cache knows, and give back the places it does not know."""
@@ -268,13 +266,13 @@ class _Session:
             info, layout = known
             if self._lumis and info.lumis is None:
                 continue
-            self._layouts.setdefault(info.signature, layout)
+            self._layout_of[place] = layout
             self._found[place] = _named(info, place)
 
     def _state(self, place: Place) -> State | None:
         return state_of(place.urls, self._options, self._silent)
 
-    def _get(self, place: Place, state: State | None) -> tuple[FileInfo, Known] | None:
+    def _get(self, place: Place, state: State | None) -> tuple[FileInfo, str] | None:
         assert self._cache is not None
         return self._cache.get(
             place.urls, place.tree, state, self._layouts, _index_again, self._options
@@ -285,16 +283,17 @@ class _Session:
         if isinstance(noted, Unreadable):
             self._found[place] = noted
             return
-        known = self._layouts.get(noted.signature)
+        layout = self._layout_of[place] = layout_key(noted.layout)
+        known = self._layouts.get(layout)
         if known is None:
-            known = self._layouts[noted.signature] = Layout.from_record(noted.layout)
+            known = self._layouts[layout] = Layout.from_record(noted.layout)
             if self._cache is not None:
-                self._cache.put_layout(noted.signature, noted.layout)
+                self._cache.put_layout(noted.layout)
         state = self._states.get(place)
         # Changed while it was opened: what was found belongs to neither state.
         changed = state and "://" not in state[0] and self._state(place) != state
         if self._cache is not None and state and not changed:
-            self._cache.put(place.urls, place.tree, state, noted.info)
+            self._cache.put(place.urls, place.tree, state, layout, noted.info)
             kept = self._get(place, state)
             if kept is not None:
                 self._found[place] = kept[0]
@@ -314,11 +313,15 @@ class _Session:
         for name, infos in files.items():
             if not infos:
                 raise FileError(_all_failed(name, failed[name]))
-        used = dict.fromkeys(info.signature for infos in files.values() for info in infos)
+        used: dict[str, Layout] = {}
+        for _, place in wanted:
+            if place in self._layout_of:
+                layout, _ = self._layouts[self._layout_of[place]]
+                used.setdefault(layout.signature, layout)
         return Catalog(
             fileset,
             {name: tuple(infos) for name, infos in files.items()},
-            {signature: self._layouts[signature][0] for signature in used},
+            used,
             {name: tuple(some) for name, some in failed.items()},
         )
 

@@ -119,9 +119,9 @@ def _format(url: str, options: ReadOptions) -> bytes:
 
 def _layout(tree: Any) -> tuple[Layout, Places]:
     """The layout of a TTree and the position of each branch."""
-    names = sorted((branch.name, branch.typename) for branch in tree.branches)
-    key = hashlib.sha256(json.dumps(names).encode()).hexdigest()
-    return known_layout("TTree", key, (name for name, _ in names), lambda: _base_form(tree))
+    names = [(branch.name, branch.typename, branch.title) for branch in tree.branches]
+    key = hashlib.sha256(json.dumps([tree.title, *names]).encode()).hexdigest()
+    return known_layout("TTree", key, (name for name, *_ in names), lambda: _base_form(tree))
 
 
 def _base_form(tree: Any) -> Form:

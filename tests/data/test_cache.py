@@ -16,6 +16,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import uproot
 
@@ -99,6 +101,50 @@ def test_files_of_a_layout_share_its_names(tmp_path: Path, folder: Path) -> None
         assert len({id(getattr(info.branch_bytes, "places", None)) for info in infos}) == 1
     assert len(entries(folder)) == 3
     assert len(list(folder.glob("inspect/*/layouts/*"))) == 1
+
+
+def written(path: Path, columns: dict[str, Any]) -> dict[str, int]:
+    """Compressed size of each branch of a file in the format that its name ends with."""
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        group = pyarrow.parquet.read_metadata(path).row_group(0)
+        parts = [group.column(n) for n in range(group.num_columns)]
+        return {part.path_in_schema: part.total_compressed_size for part in parts}
+    with uproot.recreate(path) as file:
+        kinds = {name: values.dtype for name, values in columns.items()}
+        file.mktree("Events", kinds, title=f"events of {path.name}")
+        file["Events"].extend(columns)
+    with uproot.open(path)["Events"] as tree:
+        return {one.name: one.compressed_bytes for one in tree.branches}
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("second", ["b.root", "b.parquet"])
+def test_what_was_seen_first_says_nothing_of_other_files(
+    second: str, together: bool, tmp_path: Path, folder: Path
+) -> None:
+    """Layouts of one signature have branches in another order, and other titles."""
+    columns = {"x": np.random.default_rng(1).normal(size=500), "y": np.zeros(500, np.int8)}
+    files = {"a.root": "xy", second: "yx"}
+    sizes = [
+        written(tmp_path / name, {name: columns[name] for name in names})
+        for name, names in files.items()
+    ]
+    assert all(one["x"] > 2 * one["y"] for one in sizes)
+    paths = [str(tmp_path / name) for name in files]
+    for _ in range(2):  # opened, and out of the cache
+        found = []
+        for some in [paths] if together else [[path] for path in paths]:
+            catalog = inspect({"events": some}, cache=folder)
+            found += catalog.files["events"]
+            (layout,) = catalog.layouts.values()
+            (alone,) = inspect(some[0], cache=False).layouts.values()
+            assert layout == alone
+            assert (f"events of {Path(some[0]).name}" in layout.base_form) == some[0].endswith(
+                ".root"
+            )
+        assert [dict(info.branch_bytes) for info in found] == sizes
+        assert len({info.signature for info in found}) == 1
 
 
 def test_basket_indices_stay_on_disk(tmp_path: Path, folder: Path) -> None:
