@@ -187,20 +187,21 @@ class Distributed:
 
 
 class _QuietEnd(WorkerPlugin):
-    """Has workers end without a traceback where the scheduler ends while they call it.
+    """Has workers end without a traceback where those they talk to end first.
 
-    Where that is no end, but the scheduler is lost, they say so otherwise.
+    Where that is no end, but a scheduler or worker is lost, the scheduler says so.
     """
 
     name = "lazyana-quiet-end"
 
     def setup(self, worker: Any) -> None:
-        """Leave failed heartbeats out of the log."""
-        logging.getLogger("distributed.worker").addFilter(_no_heartbeat)
+        """Leave conversations that broke off out of the log."""
+        logging.getLogger("distributed.worker").addFilter(_is_no_talk)
 
 
-def _no_heartbeat(record: logging.LogRecord) -> bool:
-    return "heartbeat" not in record.getMessage()
+def _is_no_talk(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return "heartbeat" not in message and "stream died" not in message
 
 
 def is_client(value: Any) -> bool:
