@@ -245,6 +245,7 @@ def computed(
         n_minus_one=settings.n_minus_one,
         overwrite=overwrite,
         on_error=settings.on_error,
+        progress=settings.progress,
     )
     result = compute(
         made.outputs,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+PATIENCE = 2.0
+"""Seconds without a bar for what is usually done by then."""
 
 
 class Watcher(Protocol):
@@ -42,22 +46,43 @@ class Silent:
 class Bar:
     """A bar that shows what is done, the events in it and the time left."""
 
-    def __init__(self, bar: Any, task: Any) -> None:
+    def __init__(self, bar: Any, task: Any, patience: float) -> None:
         self._bar = bar
         self._task = task
         self._events = 0
         self._lock = threading.Lock()
+        self._shown = False
+        self._begin = time.monotonic() + patience
 
     def done(self, events: int) -> None:
         """Move on by one."""
         with self._lock:
             self._events += events
             self._bar.update(self._task, advance=1, events=self._events)
+        self.show()
+
+    def show(self) -> None:
+        """Show it, if it is time."""
+        with self._lock:
+            if not self._shown and time.monotonic() >= self._begin:
+                self._shown = True
+                self._bar.start()
+
+    def end(self) -> None:
+        """Leave it as it is."""
+        with self._lock:
+            if self._shown:
+                self._bar.stop()
 
 
 @contextmanager
 def watch(
-    title: str, number: int, *, show: bool | None, unit: str = "partitions"
+    title: str,
+    number: int,
+    *,
+    show: bool | None,
+    unit: str = "partitions",
+    patience: float = 0.0,
 ) -> Iterator[Watcher]:
     """Show progress while the context lasts.
 
@@ -71,6 +96,8 @@ def watch(
         Whether to show a bar; None: if standard error is a terminal.
     unit
         What is counted.
+    patience
+        Seconds in which nothing is shown: what is done by then needs no bar.
     """
     if not (sys.stderr.isatty() if show is None else show):
         yield Silent()
@@ -96,5 +123,9 @@ def watch(
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-    with bar:
-        yield Bar(bar, bar.add_task(title, total=number, events=0))
+    watcher = Bar(bar, bar.add_task(title, total=number, events=0), patience)
+    watcher.show()
+    try:
+        yield watcher
+    finally:
+        watcher.end()

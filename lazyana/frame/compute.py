@@ -15,7 +15,7 @@ from lazyana.engine.allocator import give_back
 from lazyana.engine.executors import find_executor
 from lazyana.engine.job import Job, Partial, Work
 from lazyana.engine.nesting import Nesting, split
-from lazyana.engine.progress import watch
+from lazyana.engine.progress import PATIENCE, watch
 from lazyana.engine.provenance import Provenance, content_hash
 from lazyana.engine.result import DatasetReport, Problem, Result, RunReport
 from lazyana.errors import InputError, InputTypeError
@@ -26,6 +26,7 @@ from lazyana.options import ErrorPolicy, ReadOptions, RunOptions
 from lazyana.plan.build import check_stage, record, stages
 from lazyana.plan.collector import collector_paused
 from lazyana.plan.explain import Explanation, GroupPlan
+from lazyana.plan.findings import Findings
 from lazyana.plan.fingerprint import program_fingerprint
 from lazyana.plan.memory import peak_memory
 from lazyana.plan.program import Program
@@ -68,6 +69,7 @@ def make_plan(
     name: str | None = None,
     options: RunOptions | None = None,
     reading: ReadOptions | None = None,
+    progress: bool | None = False,
 ) -> Plan:
     """Plan outputs: one program for each group of datasets, one job for all.
 
@@ -81,6 +83,8 @@ def make_plan(
         How the job is cut into tasks.
     reading
         How files are read.
+    progress
+        Whether to show a bar if it takes more than two seconds; None: on a terminal.
 
     Raises
     ------
@@ -99,22 +103,25 @@ def make_plan(
     programs = []
     works: list[Work] = []
     limit = Limit(options.limit_partitions)
-    for group in groups:
-        mine = [
-            (_name_of(position, part), output)
-            for position, outputs in enumerate(parts)
-            for part, output in enumerate(outputs)
-            if output.group is group
-        ]
-        called = {name: paths[int(name.partition(".")[0])] for name, _ in mine}
-        staged = stages(_record(group, mine), group.blueprint, called)
-        programs.append(staged)
-        branches = _branches(staged)
-        first = sum(len(work.partitions) for work in works)
-        partitions = partitions_of(
-            group.catalog, group.names, options.partition_size, first, branches
-        )
-        works.append(Work(staged["released"], limit.first_of(group, partitions)))
+    findings = Findings()
+    with watch("plan", len(groups), show=progress, unit="groups", patience=PATIENCE) as watcher:
+        for group in groups:
+            mine = [
+                (_name_of(position, part), output)
+                for position, outputs in enumerate(parts)
+                for part, output in enumerate(outputs)
+                if output.group is group
+            ]
+            called = {name: paths[int(name.partition(".")[0])] for name, _ in mine}
+            staged = stages(_record(group, mine), group.blueprint, called, findings)
+            programs.append(staged)
+            branches = _branches(staged)
+            first = sum(len(work.partitions) for work in works)
+            partitions = partitions_of(
+                group.catalog, group.names, options.partition_size, first, branches
+            )
+            works.append(Work(staged["released"], limit.first_of(group, partitions)))
+            watcher.done(group.entries)
     prefix = name or (groups[0].name if len(groups) == 1 else "lazyana")
     job = Job(
         prefix.replace("/", "_"), tuple(works), options.merge_fan_in, reading or ReadOptions()
@@ -182,7 +189,7 @@ def compute(
     options = RunOptions(partition_size, merge_fan_in, limit_partitions)
     how = _reading(on_error, reading)
     chosen = find_executor(executor, workers=workers, performance_report=performance_report)
-    plan = make_plan(outputs, name=name, options=options, reading=how)
+    plan = make_plan(outputs, name=name, options=options, reading=how, progress=progress)
     _prepare(plan)
     start = time.perf_counter()
     with watch(plan.job.name, plan.job.partitions, show=progress) as watcher:
@@ -443,7 +450,7 @@ def explain(
     """
     if stage is not None:
         check_stage(stage)
-    plan = make_plan(outputs, options=RunOptions(partition_size))
+    plan = make_plan(outputs, options=RunOptions(partition_size), progress=None)
     kinds = tuple(outputs[0].sink.kind for outputs in plan.outputs)
     groups = tuple(map(_explained, plan.groups, plan.stages, plan.job.works))
     names = zip(plan.nesting.paths(), kinds, strict=True)

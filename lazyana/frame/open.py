@@ -13,6 +13,7 @@ from lazyana.data.fileset import FilesetLike
 from lazyana.data.grouping import Members, differences, groups_of
 from lazyana.data.mixed import urls_text
 from lazyana.data.nanoevents import blueprint_of, check_schema
+from lazyana.engine.progress import PATIENCE, watch
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
 from lazyana.frame.booking import Merged, Output
 from lazyana.frame.events import Events
@@ -99,6 +100,7 @@ def apply(
     group_by: Iterable[str] = GROUP_BY,
     missing: Missing = "raise",
     on_error: ErrorPolicy = "raise",
+    progress: bool | None = None,
 ) -> Any:
     """Call a function once for every group of like files, and merge what it returns.
 
@@ -122,6 +124,8 @@ def apply(
         in the files that lack it, as for `open`.
     on_error
         As for `open`.
+    progress
+        Whether to show a bar if it takes more than two seconds (default: on a terminal).
 
     Returns
     -------
@@ -143,7 +147,11 @@ def apply(
         source, tree, tuple(group_by), unite=unite, missing=missing, on_error=on_error
     )
     groups = _groups(members, schema, missing)
-    returned = [_called(function, group, groups) for group in groups]
+    returned = []
+    with watch("record", len(groups), show=progress, unit="groups", patience=PATIENCE) as watcher:
+        for group in groups:
+            returned.append(_called(function, group, groups))
+            watcher.done(group.entries)
     return _merge(returned, [group.name for group in groups], "")
 
 

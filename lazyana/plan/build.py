@@ -12,7 +12,7 @@ import dask_awkward as dak
 from lazyana.data.nanoevents import Blueprint
 from lazyana.errors import InputError, did_you_mean
 from lazyana.plan import passes
-from lazyana.plan.fingerprint import Hasher
+from lazyana.plan.findings import Findings
 from lazyana.plan.fuse import fuse
 from lazyana.plan.lower import lower
 from lazyana.plan.needs import check_files
@@ -113,7 +113,10 @@ def record(
 
 
 def stages(
-    program: Program, blueprint: Blueprint, names: Mapping[str, str] | None = None
+    program: Program,
+    blueprint: Blueprint,
+    names: Mapping[str, str] | None = None,
+    findings: Findings | None = None,
 ) -> dict[str, Program]:
     """The program after each pass.
 
@@ -125,6 +128,8 @@ def stages(
         Form of the events it reads.
     names
         What to call its outputs in messages.
+    findings
+        What was found out about other programs of the same job, to which what is found is added.
 
     Returns
     -------
@@ -137,11 +142,11 @@ def stages(
     InputError
         Branches that are needed, and that some files lack.
     """
-    hasher = Hasher()
-    shared = passes.share(program, blueprint, hasher)
-    pruned = passes.prune(shared, blueprint)
+    findings = findings or Findings()
+    shared = passes.share(program, blueprint, findings)
+    pruned = passes.prune(shared, blueprint, findings)
     check_files(pruned, blueprint, names)
-    varied = passes.share(passes.vary(pruned), hasher=hasher)
+    varied = passes.share(passes.vary(pruned), findings=findings)
     fused = fuse(varied)
     return {
         "recorded": program,

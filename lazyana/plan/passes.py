@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lazyana.data.nanoevents import Blueprint
+from lazyana.plan.findings import Findings
 from lazyana.plan.program import (
     PLACE,
     Booking,
@@ -27,13 +28,14 @@ from lazyana.sinks.base import NOMINAL
 __all__ = ["direct", "drop_unused", "live_values", "prune", "release", "share", "vary"]
 
 
-def prune(program: Program, blueprint: Blueprint) -> Program:
+def prune(program: Program, blueprint: Blueprint, findings: Findings | None = None) -> Program:
     """Drop steps that nothing needs, and find out what has to be read.
 
-    The steps run on arrays without data, which note what is touched.
+    The steps run on arrays without data, which note what is touched; not those of a program that
+    reads the same as one that ran, according to `findings`.
     """
     lean = drop_unused(program)
-    return lean.replace(read=trace(lean, blueprint))
+    return lean.replace(read=trace(lean, blueprint, findings))
 
 
 def vary(program: Program) -> Program:

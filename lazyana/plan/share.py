@@ -10,7 +10,7 @@ from typing import Any
 from dask_awkward.lib.structure import _WithFieldFn
 
 from lazyana.data.nanoevents import Blueprint
-from lazyana.plan.fingerprint import Hasher
+from lazyana.plan.findings import Findings
 from lazyana.plan.lower import constant
 from lazyana.plan.program import Program, Ref, Step, drop_unused, ordered, rename
 from lazyana.plan.steps import Fill, SelectEvents, Varied
@@ -18,22 +18,22 @@ from lazyana.plan.trace import Layouts
 
 
 def share(
-    program: Program, blueprint: Blueprint | None = None, hasher: Hasher | None = None
+    program: Program, blueprint: Blueprint | None = None, findings: Findings | None = None
 ) -> Program:
     """Merge equal work, also where it was written differently.
 
     A value merely handed on is the value itself; steps with equal functions and equal arguments
     are one. With a blueprint, whose types tell where that is the same, a field of a record that
     had another field replaced is the field of the original, also if events were selected since.
-    A hasher that is given remembers the functions for the next time.
+    What is found out is kept in `findings`, if they are given.
     """
-    return _Sharing(program, blueprint, hasher or Hasher()).result()
+    return _Sharing(program, blueprint, findings or Findings()).result()
 
 
 class _Sharing:
     """The steps of a program that are left once equal ones are merged."""
 
-    def __init__(self, program: Program, blueprint: Blueprint | None, hasher: Hasher) -> None:
+    def __init__(self, program: Program, blueprint: Blueprint | None, findings: Findings) -> None:
         self._program = program
         self._steps: dict[str, Step] = {}
         self._names: dict[str, str] = {}
@@ -41,8 +41,11 @@ class _Sharing:
         self._contents: dict[str, bytes] = {}
         self._varies: dict[str, frozenset[str]] = {}
         self._fills: dict[tuple[str, ...], list[Step]] = {}
-        self._hasher = hasher
-        self._layouts = None if blueprint is None else Layouts(self._steps, blueprint)
+        self._hasher = findings.hasher
+        self._layouts = None
+        if blueprint is not None:
+            known = findings.values(blueprint)
+            self._layouts = Layouts(self._steps, blueprint, self._contents, known)
         self._shifted = self._shift_contents()
 
     def result(self) -> Program:

@@ -14,6 +14,8 @@ from awkward.typetracer import touch_data
 from lazyana.data.guards import differ_by_numbers
 from lazyana.data.nanoevents import Blueprint, ReadPlan
 from lazyana.data.probe import Probe, touch_buffers
+from lazyana.plan.findings import Findings
+from lazyana.plan.fingerprint import Hasher
 from lazyana.plan.program import (
     PLACE,
     SOURCE,
@@ -30,7 +32,7 @@ from lazyana.plan.program import (
 from lazyana.plan.steps import Varied, by_numpy, is_opaque
 
 
-def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
+def trace(program: Program, blueprint: Blueprint, findings: Findings | None = None) -> ReadPlan:
     """What a program reads.
 
     Every step runs on typetracers, which note what is touched. For the outputs that want the same
@@ -44,12 +46,22 @@ def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
         The program, its variations not yet written out.
     blueprint
         Form of the events.
+    findings
+        What was found out about other programs: one that reads the same does not run again.
 
     Returns
     -------
     ReadPlan
         Branches and buffers.
     """
+    findings = findings or Findings()
+    key = blueprint, _read_hash(program, findings.hasher)
+    if key not in findings.reads:
+        findings.reads[key] = _run(program, blueprint)
+    return findings.reads[key]
+
+
+def _run(program: Program, blueprint: Blueprint) -> ReadPlan:
     events, report = blueprint.retrace()
     values: dict[str, Any] = {SOURCE: events, PLACE: None}
     found = worlds(program)
@@ -64,6 +76,30 @@ def trace(program: Program, blueprint: Blueprint) -> ReadPlan:
     # What is used without being touched here is read when it is used.
     taken = _collections(program)
     return blueprint.needed(report, blueprint.form.fields if taken is None else taken)
+
+
+def _read_hash(program: Program, hasher: Hasher) -> bytes:
+    """Hash of all of a program that can matter for what it reads."""
+    contents: dict[str, bytes] = {}
+    for step in program.steps:
+        kind = _kind(step)
+        if is_opaque(step.function):
+            made_of: Any = ("opaque", [contents.get(key, key) for key in step.refs])
+        elif kind is not None:
+            args = (contents.get(x.key, x.key) if isinstance(x, Ref) else x for x in kind[1:])
+            made_of = ("kind", kind[0], *args)
+        else:
+            contents[step.key] = hasher.step(step, contents)
+            continue
+        contents[step.key] = hasher.digest(made_of)
+    shifted = [
+        (
+            sorted(contents[key] for key in wanted),
+            [sorted((contents[a], contents[b]) for a, b in s.replacements.items()) for s in shifts],
+        )
+        for wanted, shifts in worlds(program).items()
+    ]
+    return hasher.digest((sorted(contents[key] for key in program.outputs), shifted))
 
 
 def first_use(
@@ -123,17 +159,32 @@ class Layouts:
         The steps by key; more may be added later.
     blueprint
         Form of the events.
+    contents
+        Hashes of the steps.
+    known
+        Values that were found before, by hash; those that are found are added.
     """
 
-    def __init__(self, steps: Mapping[str, Step], blueprint: Blueprint) -> None:
+    def __init__(
+        self,
+        steps: Mapping[str, Step],
+        blueprint: Blueprint,
+        contents: Mapping[str, bytes],
+        known: dict[bytes, Any],
+    ) -> None:
         self._steps = steps
+        self._contents = contents
+        self._known = known
         self._values: dict[str, Any] = {SOURCE: blueprint.without_data(), PLACE: None}
 
     def __getitem__(self, key: str) -> Any:
         """Layout of one value; None for what is not an array."""
         if key not in self._values:
             for step in ordered(self._steps, [key], self._values):
-                self._values[step.key] = _traced(step, self._values)
+                content = self._contents[step.key]
+                if content not in self._known:
+                    self._known[content] = _traced(step, self._values)
+                self._values[step.key] = self._known[content]
         return getattr(self._values[key], "layout", None)
 
 

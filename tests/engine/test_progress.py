@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -84,3 +85,27 @@ def test_no_partitions(capsys: pytest.CaptureFixture[str]) -> None:
     with watch("empty", 0, show=True):
         pass
     assert "0/0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+def test_what_is_soon_done_needs_no_bar(patience: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with watch("plan", 3, show=None, unit="groups", patience=patience) as watcher:
+        for _ in range(3):
+            watcher.done(10)
+    assert ("3/3" in terminal.getvalue()) == (patience == 0)
+    assert bool(terminal.getvalue()) == (patience == 0)
+
+
+def test_a_bar_is_shown_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with watch("record", 2, show=None, unit="groups", patience=0.2) as watcher:
+        watcher.done(10)
+        assert terminal.getvalue() == ""
+        time.sleep(0.2)
+        watcher.done(10)
+        assert "record" in terminal.getvalue()
+    assert "2/2" in terminal.getvalue()
+    assert "groups 20 events" in terminal.getvalue()

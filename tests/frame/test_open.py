@@ -16,6 +16,7 @@ from coffea.nanoevents import BaseSchema
 
 import lazyana as la
 from lazyana.errors import FileError, InputError, InputTypeError, LazyanaError
+from lazyana.frame import open as module
 from lazyana.frame.booking import Merged
 
 DY, TT, DATA = "DYJetsToLL", "TTTo2L2Nu", "SingleMuon"
@@ -105,6 +106,18 @@ def test_datasets_of_two_forms_need_apply(toy_files: dict[str, Any], real_data: 
 
 
 # -- apply -----------------------------------------------------------------------------------
+
+
+def test_progress_of_recording_is_shown_where_it_takes_long(
+    toy_files: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for patience in (60.0, 0.0):
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(module, "PATIENCE", patience)
+        la.apply(lambda events: events.sum(), toy_files, progress=True)
+    shown = capsys.readouterr().err
+    assert "record" in shown
+    assert "2/2" in shown
 
 
 def analysis(events: la.Events) -> dict[str, Any]:
