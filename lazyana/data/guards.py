@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import awkward as ak
+import dask
 import dask_awkward as dak
 import numpy as np
 from dask_awkward.lib import core
@@ -57,6 +58,8 @@ _INSTEAD = {
         "are column.fields",
     ),
 }
+_NUMBERS = (int, float, complex, np.number, np.bool_)
+_LONGEST = 40
 # What Python does with an object that has no such method.
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "__bool__": lambda _: True,
@@ -195,6 +198,8 @@ def _typed(original: Callable[..., Any]) -> Callable[..., Any]:
         inputs = tuple(map(plain, inputs))
         usual = method == "__call__" and is_elementwise(ufunc) and not kwargs
         if not usual or not all(map(_is_operand, inputs)):
+            if is_ours(self):
+                _check_operands(ufunc, inputs)
             return original(self, ufunc, method, *inputs, **kwargs)
         known = None
         if differ_by_numbers(ufunc, inputs, dak.Array):
@@ -217,6 +222,37 @@ def plain(item: Any) -> Any:
 
 def _is_operand(item: Any) -> bool:
     return isinstance(item, int | float) or (isinstance(item, dak.Array) and is_ours(item))
+
+
+def _check_operands(ufunc: np.ufunc, inputs: Sequence[Any]) -> None:
+    """Refuse what is neither a number nor of the events."""
+    for item in inputs:
+        if isinstance(item, _NUMBERS) or dask.is_dask_collection(item):
+            continue
+        shown = f"np.{ufunc.__name__} of a lazy column and"
+        if item is None or not isinstance(item, list | tuple | np.ndarray | ak.Array):
+            text = repr(item)
+            text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+            msg = f"{shown} {text} ({type(item).__name__}): give a number or a column."
+            raise LazyValueError(msg)
+        if len(item) != 1 and not any(map(_has_fixed_lists, inputs)):
+            msg = (
+                f"{shown} {len(item)} values in memory: events are processed in partitions, and "
+                "which values are theirs is not known. To look values up for each event or object "
+                "use a correction of correctionlib, or dask_awkward.map_partitions(function, "
+                "column), whose function has the values of the column."
+            )
+            raise LazyValueError(msg)
+
+
+def _has_fixed_lists(item: Any) -> bool:
+    """Whether there are equally many values in each innermost list: they may fit to those."""
+    layout = item._meta.layout if isinstance(item, dak.Array) else None
+    while layout is not None and (layout.is_list or layout.is_option or layout.is_indexed):
+        if layout.is_regular:
+            return True
+        layout = layout.content
+    return layout is not None and layout.is_numpy and bool(layout.inner_shape)
 
 
 def differ_by_numbers(ufunc: np.ufunc, inputs: Sequence[Any], kind: type) -> bool:

@@ -268,6 +268,48 @@ def test_types_of_arithmetic_are_those_of_awkward(events: Any) -> None:
                 assert ufunc(*args)._meta.type.content == expected.type.content
 
 
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (
+            lambda c: c + "a",
+            r"^np\.add of a lazy column and 'a' \(str\): give a number or a column",
+        ),
+        (lambda c: c > "3", r"np\.greater of a lazy column and '3' \(str\)"),
+        (lambda c: c == None, r"np\.equal of a lazy column and None \(NoneType\)"),  # noqa: E711
+        (lambda c: c * {"sf": 1.0 / 3}, r"and \{'sf': 0\.3+\} \(dict\)"),
+        (lambda c: c * np.datetime64("2018"), r"\(datetime64\)"),
+        (
+            lambda c: c * [1, 2],
+            "np.multiply of a lazy column and 2 values in memory: .*map_partitions",
+        ),
+        (lambda c: np.array([1.0, 2.0]) * c, "and 2 values in memory"),
+        (lambda c: np.hypot(c, ak.Array([1.0, 2.0])), "np.hypot .* 2 values in memory"),
+    ],
+)
+def test_what_is_neither_number_nor_column_is_refused(
+    use: Callable[[Any], Any], said: str, events: Any
+) -> None:
+    for column in (events.MET.pt, events.Jet.pt):
+        with pytest.raises(LazyValueError, match=said):
+            use(column)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda c: c * np.float32(2),
+        lambda c: c * 2j,
+        lambda c: c * np.array([2.0]),
+        lambda c: c[..., np.newaxis] > np.array([20.0, 30.0, 40.0]),
+    ],
+    ids=["float32", "complex", "one value", "lists of one length"],
+)
+def test_numbers_and_lists_of_one_length_are_taken(use: Callable[[Any], Any], events: Any) -> None:
+    column = events.Jet.pt
+    assert use(column)._meta.type.content == use(column._meta).type.content
+
+
 def test_number_too_large_for_a_column_is_refused(events: Any) -> None:
     column = ak.values_astype(events.MET.pt, np.int8)
     assert (column + 1)._meta.type.content == (column + 2)._meta.type.content
