@@ -14,9 +14,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import awkward as ak
-import dask
 import dask_awkward as dak
 import numpy as np
+from dask.base import is_dask_collection
 from dask_awkward.lib import core
 from dask_awkward.lib.core import Scalar
 
@@ -227,7 +227,7 @@ def _is_operand(item: Any) -> bool:
 def _check_operands(ufunc: np.ufunc, inputs: Sequence[Any]) -> None:
     """Refuse what is neither a number nor of the events."""
     for item in inputs:
-        if isinstance(item, _NUMBERS) or dask.is_dask_collection(item):
+        if isinstance(item, _NUMBERS) or is_dask_collection(item):
             continue
         shown = f"np.{ufunc.__name__} of a lazy column and"
         if item is None or not isinstance(item, list | tuple | np.ndarray | ak.Array):
