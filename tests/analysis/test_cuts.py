@@ -114,7 +114,7 @@ def test_function_that_does_not_say_what_it_takes_is_given_all(dy_events: ak.Arr
 
 def test_source_that_is_nowhere_is_none() -> None:
     namespace: dict[str, Any] = {}
-    exec("def made(events): return True", namespace)
+    exec(compile("def made(events): return True", "<nowhere>", "exec"), namespace)
     record = Cut("made", {}, namespace["made"]).serialize(src_code=True)
     assert record["function"]["src_code"] is None
 
