@@ -56,6 +56,7 @@ class Calibrator:
     has_variations: ClassVar[bool] = False
     isMC_only: ClassVar[bool] = False
     calibrated_collections: Sequence[str] = ()
+    _variations: Sequence[str] = ()
 
     def __init__(
         self,
@@ -68,10 +69,10 @@ class Calibrator:
         self.params = OmegaConf.create(params) if isinstance(params, dict) else params
         self.metadata: Mapping[str, Any] = metadata or {}
         self.do_variations = do_variations
-        self._variations: Sequence[str] = ()
+        self._variations = list(self._variations)
 
     def initialize(self, events: Any) -> None:
-        """Prepare for some events: e.g. set `_variations`, the labels of the variations.
+        """Prepare for some events: e.g. set `_variations`, the labels of their variations.
 
         Parameters
         ----------
@@ -151,7 +152,7 @@ def apply_calibrators(
     ------
     InputError, InputTypeError
         A calibrator that changes a column it does not declare, or other columns in one variation
-        than in another.
+        than in another, or that has variations and does not say which.
     """
     wanted = None if wanted_variations is None else frozenset(wanted_variations)
     known = by_name(calibrators, Calibrator, "calibrator")
@@ -167,13 +168,27 @@ def apply_calibrators(
         varied = context.is_mc and wanted != frozenset()
         calibrator = one(context.params, metadata, do_variations=varied)
         view = EventsView(frame)
-        with within(f"Calibrator {name!r}"):
-            calibrator.initialize(view)
+        _initialize(calibrator, view)
         shifts = _wanted(calibrator, wanted) if varied else {}
         frame = _calibrated(view.frame, calibrator, originals, applied, shifts)
         labels[name] = tuple(label for shift in shifts.values() for label in shift.values())
         applied = (*applied, name)
     return frame, labels
+
+
+def _initialize(calibrator: Calibrator, view: EventsView) -> None:
+    """Prepare a calibrator, refused where it has variations and forgets to say which."""
+    before = calibrator._variations
+    with within(f"Calibrator {calibrator.name!r}"):
+        calibrator.initialize(view)
+    forgotten = calibrator._variations is before and not before
+    if forgotten and calibrator.has_variations and calibrator.do_variations:
+        msg = (
+            f"Calibrator {calibrator.name!r} has variations, but does not say which: set "
+            f"self._variations = ['{calibrator.name}Up', '{calibrator.name}Down'] in initialize "
+            "([] for events that have none), or has_variations = False in the class."
+        )
+        raise InputError(msg)
 
 
 class Originals(Mapping[str, Any]):

@@ -71,6 +71,44 @@ def test_variations_are_there_where_they_are_wanted() -> None:
         assert calibrator.variations == labels
 
 
+def test_variations_may_be_written_in_the_class_or_appended(dy_frame: la.Events) -> None:
+    class InClass(Scale):
+        name = "in_class"
+        _variations = ("muon_scaleUp", "muon_scaleDown")
+
+        def initialize(self, events: Any) -> None:
+            pass
+
+    class Appended(Scale):
+        name = "appended"
+
+        def initialize(self, events: Any) -> None:
+            self._variations.append("muon_scaleUp")  # type: ignore[attr-defined]
+
+    for one, labels in ((InClass, InClass._variations), (Appended, ("muon_scaleUp",))):
+        for _ in range(2):
+            _, found = apply_calibrators(dy_frame, [one], MC)
+            assert found == {one.name: labels}
+
+
+def test_forgotten_variations_are_refused_where_they_are_wanted(
+    dy_frame: la.Events, muon_frame: la.Events
+) -> None:
+    forgets = type(
+        "Forgets", (Scale,), {"name": "forgets", "initialize": lambda self, events: None}
+    )
+    with pytest.raises(InputError, match=r"'forgets' has variations, .*'forgetsUp'.*in initialize"):
+        apply_calibrators(dy_frame, [forgets], MC)
+    assert apply_calibrators(dy_frame, [forgets], MC, [])[1] == {"forgets": ()}
+    assert apply_calibrators(muon_frame, [forgets], DATA)[1] == {"forgets": ()}
+
+    def says_none(self: Any, events: Any) -> None:
+        self._variations = []
+
+    none = type("None_", (Scale,), {"name": "none", "initialize": says_none})
+    assert apply_calibrators(dy_frame, [none], MC)[1] == {"none": ()}
+
+
 def test_calibrator_has_to_say_what_it_does(dy_frame: la.Events) -> None:
     silent = type("Silent", (Calibrator,), {"name": "silent"})
     with pytest.raises(InputError, match=r"Silent does not say.*def calibrate"):
