@@ -29,6 +29,7 @@ SIZES = ("nEvents_initial", "nEvents_after_skim", "nEvents_after_presel")
 """The numbers of events of a partition: of all, and of those that pass."""
 
 TYPES = ("regular", "variable", "integer", "intcat", "strcat")
+CATEGORIES = ("intcat", "strcat")
 _SAME_TYPE = {"int": "integer"}
 TRANSFORMS = ("log", "sqrt")
 _NO_LIM = (0, 0)
@@ -71,7 +72,9 @@ class Axis:
     underflow, overflow
         Whether what is outside of the range is kept, in a bin of its own.
     growth
-        Whether categories are those that occur. That is known before the run for metadata only.
+        Whether the axis gets bins for what is filled outside of it: bins of the same width
+        (regular), integers, one bin on each side that reaches to the farthest value (variable), or
+        the categories that occur, sorted, after those given; see `lazyana.sinks.growth`.
 
     Raises
     ------
@@ -119,12 +122,6 @@ class Axis:
             raise InputError(msg)
         self._check_bins()
         self._check_transform()
-        if self.growth and not self.grows:
-            msg = (
-                f"{self._what} has growth=True. What its bins would be is known after the run only:"
-                " give all of them. Only categories of coll='metadata' can grow."
-            )
-            raise InputError(msg)
 
     @property
     def title(self) -> str:
@@ -133,8 +130,8 @@ class Axis:
 
     @property
     def grows(self) -> bool:
-        """Whether its categories are those of the datasets."""
-        return self.growth and self.coll == METADATA and self.type in ("intcat", "strcat")
+        """Whether its categories are those of the datasets, and known before the run."""
+        return self.growth and self.coll == METADATA and self.type in CATEGORIES
 
     def with_name(self, name: str) -> Axis:
         """The same axis under another name."""
@@ -194,6 +191,8 @@ class Axis:
         """
         named: dict[str, Any] = {"name": self.title, "label": self.label or self.title}
         flow: dict[str, Any] = {"underflow": self.underflow, "overflow": self.overflow}
+        if self.growth:
+            flow = {"growth": True}
         made: Any
         if self.type == "regular":
             if self.transform is not None:
@@ -207,7 +206,9 @@ class Axis:
             made = hist.axis.Integer(start, stop, **named, **flow)
         else:
             make: Any = hist.axis.IntCategory if self.type == "intcat" else hist.axis.StrCategory
-            made = make(list(self._categories(events)), **named, overflow=self.overflow)
+            late = self.growth and not self.grows
+            flow = {"growth": True} if late else {"overflow": self.overflow}
+            made = make(list(self._categories(events)), **named, **flow)
         if self.lim is not None and self.lim != _NO_LIM:
             made.lim = list(self.lim)  # as JSON gives it back
         return made
@@ -257,7 +258,7 @@ class Axis:
                 missing = ["stop"]
         elif self.type == "variable" and not (several and len(self.bins) > 1):
             missing = ["bins, the list of its edges"]
-        elif self.type in ("intcat", "strcat") and not self.grows and not (several and self.bins):
+        elif self.type in CATEGORIES and not self.growth and not (several and self.bins):
             missing = ["bins, the list of its categories"]
         if missing:
             msg = f"{self._what} of type {self.type!r} needs {', '.join(missing)}."
@@ -271,8 +272,14 @@ class Axis:
         if self.type == "integer" and not self._integers[0] < self._integers[1]:
             msg = f"{self._what} has no integers from {self.start} to {self.stop}."
             raise InputError(msg)
-        if self.type in ("intcat", "strcat"):
+        if self.type in CATEGORIES:
             self._check_categories()
+        elif self.growth and not (self.underflow and self.overflow):
+            msg = (
+                f"{self._what} has growth=True, so that what is outside of it gets bins: leave "
+                "underflow=False and overflow=False out."
+            )
+            raise InputError(msg)
 
     def _check_categories(self) -> None:
         wanted: Any = str if self.type == "strcat" else int | np.integer
@@ -285,8 +292,11 @@ class Axis:
     def _check_transform(self) -> None:
         if self.transform is None:
             return
-        if self.type != "regular" or not (self.underflow and self.overflow):
-            msg = f"{self._what}: a transform is for regular axes with both flow bins."
+        if self.type != "regular" or self.growth or not (self.underflow and self.overflow):
+            msg = (
+                f"{self._what}: a transform is for regular axes with both flow bins that do not "
+                "grow."
+            )
             raise InputError(msg)
         if isinstance(self.transform, str) and self.transform not in TRANSFORMS:
             hint = did_you_mean(self.transform, TRANSFORMS)

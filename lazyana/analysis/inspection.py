@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from lazyana.analysis.axes import Axis
+from lazyana.analysis.axes import CATEGORIES, Axis
 from lazyana.analysis.columns import EVENTS
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Cut
@@ -195,7 +195,8 @@ def _axis(axis: Axis) -> str:
     bins: Any = axis.bins
     if axis.grows:
         return f"{what} (those of the datasets)"
-    if axis.type in ("intcat", "strcat"):
-        return f"{what} ({', '.join(map(str, bins))})"
+    more = ", and what occurs" if axis.growth else ""
+    if axis.type in CATEGORIES:
+        return f"{what} ({', '.join(map(str, bins or ('none',)))}{more})"
     made = axis.axis()
-    return f"{what} ({made.size} bins, {made.edges[0]:g} to {made.edges[-1]:g})"
+    return f"{what} ({made.size} bins, {made.edges[0]:g} to {made.edges[-1]:g}{more})"

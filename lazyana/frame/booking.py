@@ -19,6 +19,7 @@ from lazyana.plan.build import HERE, Call, Request
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.cutflow import ALL_EVENTS, Stages
 from lazyana.sinks.entries import check_column
+from lazyana.sinks.growing import GrowingHistogram
 from lazyana.sinks.histogram import GROUPING, Histogram
 from lazyana.sinks.sums import Sum
 from lazyana.sinks.weights import CategoryMasks, FactorShape, WeightMatrix
@@ -150,7 +151,8 @@ def book_hist(
     state = frame._state
     positions = {label: i + 1 for i, label in enumerate(state.weight_variations)}
     all_names = state.categories.names
-    sink = Histogram(
+    kind = GrowingHistogram if any(axis.traits.growth for axis in axes) else Histogram
+    sink = kind(
         axes,
         all_names if keep.categories is None else tuple(all_names[i] for i in keep.categories),
         weight_variations=keep.weight_variations if weighted else (),

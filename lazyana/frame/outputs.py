@@ -41,7 +41,8 @@ class Booking:
         Parameters
         ----------
         *axes
-            Axes from `hist.axis`, named. Any number of them.
+            Axes from `hist.axis`, named. Any number of them. Those with ``growth=True`` cover all
+            values, see `lazyana.sinks.growth`.
         weighted
             False counts entries.
         categories, exclude_categories

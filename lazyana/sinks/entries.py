@@ -256,6 +256,8 @@ def _axis_index(axis: Any, layout: Any) -> npt.NDArray[Any]:
     find: Any = axis.index
     values = np.asarray(layout.data)
     if isinstance(axis, bh.axis.IntCategory):
+        if not axis.size:
+            return np.zeros(len(values), dtype=np.int64)
         categories = np.asarray(list(axis), dtype=np.int64)
         order = np.argsort(categories)
         near = np.minimum(np.searchsorted(categories, values, sorter=order), axis.size - 1)

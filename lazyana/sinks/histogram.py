@@ -7,10 +7,12 @@ plots any.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from typing import Any, ClassVar
 
 import boost_histogram as bh
 import hist
@@ -20,6 +22,7 @@ from lazyana.errors import InputError, InputTypeError, RunError
 from lazyana.sinks.base import NOMINAL, Membership, Place
 from lazyana.sinks.entries import axis_name, describe, find_entries
 from lazyana.sinks.fill import Floats, Target, accumulate
+from lazyana.sinks.growth import positions, united
 
 ALL = "all"
 """Name of the only category of a histogram without categories."""
@@ -35,7 +38,8 @@ class Histogram:
     Attributes
     ----------
     axes
-        The user's axes, from `hist.axis`; their ranges and categories are fixed (no ``growth``).
+        The user's axes, from `hist.axis`; their ranges and categories are fixed, see
+        `lazyana.sinks.growing.GrowingHistogram` for those that grow.
     categories
         Labels of the categories to keep. Without any, all events go into one category, ``"all"``.
     weight_variations
@@ -72,10 +76,11 @@ class Histogram:
     weighted: bool = True
     category_positions: tuple[int, ...] | None = None
     weight_positions: tuple[int, ...] | None = None
+    grows: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse what could only fail while running."""
-        _check_axes(self.axes)
+        _check_axes(self.axes, growing=self.grows)
         _check_unique("category", self.categories)
         _check_unique("variation", (NOMINAL, *self.weight_variations, *self.shape_variations))
         _check_positions("category", self.categories, self.category_positions)
@@ -90,9 +95,9 @@ class Histogram:
     def nbytes(self) -> int:
         """Bytes of a nominal state: bins x categories x (1 + weight variations) x 16."""
         slots = 1 + len(self.weight_variations) if self.weighted else 1
-        return self._bins * self._rows * slots * 16
+        return number_of_bins(self.axes) * self._rows * slots * 16
 
-    def fill(self, place: Place, /, *columns: Any) -> Floats:
+    def fill(self, place: Place, /, *columns: Any) -> Any:
         """Sums of weights of one partition and one shape variation.
 
         Parameters
@@ -118,14 +123,17 @@ class Histogram:
         RunError
             If columns, weights and membership do not fit together.
         """
+        return self._sums(place, self.axes, columns)
+
+    def _sums(self, place: Place, axes: Sequence[Any], columns: Sequence[Any]) -> Floats:
         weights, membership, *values = columns
-        entries = find_entries(place, self.axes, values)
+        entries = find_entries(place, axes, values)
         weights = self._matrix(place, weights, entries.events)
         membership = self._membership(place, membership, entries.events)
-        target = Target(self._bins, self.category_positions)
+        target = Target(number_of_bins(axes), self.category_positions)
         return accumulate(entries, weights, membership, target)
 
-    def merge(self, states: Sequence[Floats], /) -> Floats:
+    def merge(self, states: Sequence[Any], /) -> Any:
         """Sum of states, in the order given; a new array, so that a merge can be repeated."""
         total = states[0].copy()
         for state in states[1:]:
@@ -138,7 +146,7 @@ class Histogram:
         return total
 
     def finish(
-        self, states: Mapping[tuple[str, str], Floats], datasets: Sequence[str], /
+        self, states: Mapping[tuple[str, str], Any], datasets: Sequence[str], /
     ) -> hist.Hist[Any]:
         """The histogram.
 
@@ -212,10 +220,6 @@ class Histogram:
         return hash(self.content())
 
     @property
-    def _bins(self) -> int:
-        return int(np.prod([axis.extent for axis in self.axes], dtype=np.int64))
-
-    @property
     def _rows(self) -> int:
         return max(len(self.categories), 1)
 
@@ -259,11 +263,16 @@ class Histogram:
         return membership
 
 
+def number_of_bins(axes: Iterable[Any]) -> int:
+    """Number of bins of several axes together, those of the flow included."""
+    return math.prod(axis.extent for axis in axes)
+
+
 def merge_histograms(hists: Sequence[hist.Hist[Any]]) -> hist.Hist[Any]:
     """Unite histograms of different datasets, categories and variations.
 
     What a histogram does not have stays zero: data has no ``"jesUp"``, so its bins there are empty.
-    What several have is added.
+    What several have is added. Axes that grew cover all values.
 
     Parameters
     ----------
@@ -284,20 +293,22 @@ def merge_histograms(hists: Sequence[hist.Hist[Any]]) -> hist.Hist[Any]:
     if not hists:
         msg = "No histograms to merge: give at least one."
         raise InputError(msg)
-    for other in hists:
-        _check_mergeable(hists[0], other)
+    for one in hists:
+        _check_kind(one)
+    axes = reduce(_united_axes, (tuple(one.axes)[len(GROUPING) :] for one in hists))
     datasets, categories, variations = (
         {label for one in hists for label in one.axes[position]}
         for position in range(len(GROUPING))
     )
-    axes = tuple(hists[0].axes)[len(GROUPING) :]
     result = _empty(datasets, categories, variations, axes, hists[0].label or "")
     view: Any = result.view(flow=True)
     for one in hists:
-        where = np.ix_(
-            *(_positions(new, old) for new, old in zip(result.axes, one.axes[:3], strict=False))
-        )
-        block: Any = one.view(flow=True)[tuple(slice(len(axis)) for axis in one.axes[:3])]
+        labels, bins = tuple(one.axes)[: len(GROUPING)], tuple(one.axes)[len(GROUPING) :]
+        places = [_positions(new, old) for new, old in zip(result.axes, labels, strict=False)]
+        if bins != axes:
+            places += [positions(old, new) for old, new in zip(bins, axes, strict=True)]
+        where = np.ix_(*places)
+        block: Any = one.view(flow=True)[tuple(slice(len(axis)) for axis in labels)]
         view["value"][where] += block["value"]
         view["variance"][where] += block["variance"]
     return result
@@ -363,30 +374,34 @@ def _positions(axis: Any, labels: Iterable[str]) -> list[int]:
     return [known[label] for label in labels]
 
 
-def _check_mergeable(first: hist.Hist[Any], other: hist.Hist[Any]) -> None:
-    for one in (first, other):
-        names = tuple(axis.name for axis in one.axes)
-        if names[: len(GROUPING)] != GROUPING or one.storage_type is not hist.storage.Weight:
-            msg = (
-                f"Only histograms with the axes {', '.join(GROUPING)} first and Weight storage can "
-                f"be merged, not one with the axes {', '.join(names)} and "
-                f"{one.storage_type.__name__} storage."
-            )
-            raise InputError(msg)
-    ours, theirs = list(first.axes)[len(GROUPING) :], list(other.axes)[len(GROUPING) :]
-    if ours != theirs:
+def _check_kind(one: hist.Hist[Any]) -> None:
+    names = tuple(axis.name for axis in one.axes)
+    if names[: len(GROUPING)] != GROUPING or one.storage_type is not hist.storage.Weight:
+        msg = (
+            f"Only histograms with the axes {', '.join(GROUPING)} first and Weight storage can "
+            f"be merged, not one with the axes {', '.join(names)} and "
+            f"{one.storage_type.__name__} storage."
+        )
+        raise InputError(msg)
+
+
+def _united_axes(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The axes that cover what both do."""
+    axes = tuple(map(united, ours, theirs)) if len(ours) == len(theirs) else (None,)
+    if any(axis is None for axis in axes):
         msg = (
             f"Histograms with different axes cannot be merged: {_name_axes(ours)} and "
             f"{_name_axes(theirs)}. Book them with the same binning, names and labels."
         )
         raise InputError(msg)
+    return axes
 
 
 def _name_axes(axes: Sequence[Any]) -> str:
     return "(" + ", ".join(map(repr, axes)) + ")"
 
 
-def _check_axes(axes: tuple[Any, ...]) -> None:
+def _check_axes(axes: tuple[Any, ...], *, growing: bool) -> None:
     if not axes:
         msg = "A histogram needs an axis, for example hist.axis.Regular(50, 0, 100, name='pt')."
         raise InputError(msg)
@@ -395,10 +410,10 @@ def _check_axes(axes: tuple[Any, ...]) -> None:
             msg = f"A histogram axis comes from hist.axis; {axis!r} is a {type(axis).__name__}."
             raise InputTypeError(msg)
         name = axis_name(axes, position)
-        if axis.traits.growth:
+        if axis.traits.growth and not growing:
             msg = (
-                f"Histogram axis {name!r} grows while it is filled, so partitions would not fit "
-                "together. List all its categories, or give its full range, without growth=True."
+                f"Histogram axis {name!r} grows, so partitions would not fit together: use a "
+                "GrowingHistogram."
             )
             raise InputError(msg)
         if name in GROUPING:

@@ -9,6 +9,7 @@ from typing import Any
 from lazyana.errors import InputError
 from lazyana.sinks.columns import Columns
 from lazyana.sinks.cutflow import Stages, unite_cutflows, unite_stages
+from lazyana.sinks.growing import GrowingHistogram
 from lazyana.sinks.histogram import Histogram, merge_histograms, nominal_as
 from lazyana.sinks.skim import Skims
 from lazyana.sinks.sums import Sum, unite_sums
@@ -55,6 +56,7 @@ def unite_histograms(hists: Sequence[Any]) -> Any:
 
 _UNITE: Mapping[type, Callable[[Sequence[Any]], Any]] = {
     Histogram: unite_histograms,
+    GrowingHistogram: unite_histograms,
     Stages: unite_cutflows,
     Sum: unite_sums,
 }

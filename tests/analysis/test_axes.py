@@ -131,8 +131,9 @@ def test_options_are_in_the_known_order() -> None:
         ({"transform": "sqrt", "bins": [1, 2]}, "transform is for regular axes"),
         ({"transform": "sqrt", "overflow": False, **REGULAR}, "both flow bins"),
         ({"transform": np.log, **REGULAR}, "a ufunc as transform"),
-        ({"growth": True, **REGULAR}, "give all of them"),
-        ({"growth": True, "type": "strcat", "bins": ["a"]}, "give all of them"),
+        ({"growth": True, "overflow": False, **REGULAR}, "leave underflow=False and overflow"),
+        ({"growth": True, "transform": "sqrt", **REGULAR}, "both flow bins that do not grow"),
+        ({"growth": True, "type": "integer"}, "needs stop"),
         ({"pos": -1, **REGULAR}, "positions are 0, 1, 2"),
         ({"pos": 0, "coll": "metadata", **REGULAR}, "leave pos out"),
         ({"coll": None, **REGULAR}, "give a name"),
@@ -176,6 +177,22 @@ def test_field_is_looked_for_in_collections_only() -> None:
     }
     for (coll, field), exists in there.items():
         assert Axis(field, coll=coll, **REGULAR).exists(events) is exists
+
+
+@pytest.mark.parametrize(
+    ("options", "axis"),
+    [
+        (REGULAR, lambda **o: hist.axis.Regular(**REGULAR, **o)),
+        ({"bins": [0, 1, 5]}, lambda **o: hist.axis.Variable([0, 1, 5], **o)),
+        ({"type": "int", "start": 2, "stop": 5}, lambda **o: hist.axis.Integer(2, 5, **o)),
+        ({"type": "intcat"}, lambda **o: hist.axis.IntCategory([], **o)),
+        ({"type": "strcat", "bins": ["a"]}, lambda **o: hist.axis.StrCategory(["a"], **o)),
+    ],
+)
+def test_axes_that_grow(options: dict[str, Any], axis: Callable[..., Any]) -> None:
+    made = Axis("x", name="x", growth=True, **options).axis()
+    assert made == axis(name="x", label="x", growth=True)
+    assert made.traits.growth
 
 
 # -- metadata ------------------------------------------------------------------------------------

@@ -219,6 +219,36 @@ def test_several_axes(
     same(value["DYJetsToLL", "all", "nominal", "2018", ...], expected)
 
 
+@pytest.mark.parametrize(
+    ("axis", "column"),
+    [
+        (Axis("pt", bins=4, start=20, stop=40, coll="Jet", growth=True), lambda e: e.Jet.pt),
+        (Axis("nJet", type="int", start=1, stop=2, growth=True), lambda e: ak.num(e.Jet)),
+        (Axis("charge", coll="Muon", type="intcat", growth=True), lambda e: e.Muon.charge),
+    ],
+)
+def test_axes_that_grow(
+    axis: Axis,
+    column: Callable[..., Any],
+    frame: la.Events,
+    run: Callable[..., Any],
+    filled: Callable[..., Any],
+) -> None:
+    value = run(HistConf([axis]).book(frame, name="h")).value
+    got = part(value, "all")
+    grown = got.axes[0]
+    assert grown.extent > axis.axis().extent
+    if axis.type == "intcat":
+        assert list(grown) == [-1, 1]
+        fixed: Any = hist.axis.IntCategory([-1, 1], overflow=False)
+    elif axis.type == "integer":
+        fixed = hist.axis.Integer(int(grown.edges[0]), int(grown.edges[-1]), flow=False)
+    else:
+        assert value[..., -1].sum().value or value[..., 0].sum().value  # no more than is needed
+        fixed = hist.axis.Regular(grown.size, grown.edges[0], grown.edges[-1])
+    same(got, filled([fixed], lambda e: (column(e),)))
+
+
 def test_custom_column_and_weight(
     frame: la.Events, run: Callable[..., Any], plain: list[ak.Array]
 ) -> None:

@@ -68,6 +68,8 @@ def test_axes_of_every_kind(zmumu: Make) -> None:
         Axis("n", type="int", start=0, stop=4),
         Axis("flavour", coll="JetGood", type="intcat", bins=[0, 4, 5]),
         Axis("year", coll="metadata", type="strcat", growth=True),
+        Axis("run", type="intcat", growth=True),
+        Axis("nPV", type="int", stop=9, growth=True),
     ]
     variables = {"all": HistConf(axes, only_categories=["jets"])}
     text = inspected(zmumu(variables=variables), "variables")
@@ -76,6 +78,8 @@ def test_axes_of_every_kind(zmumu: Make) -> None:
         "n (4 bins, 0 to 4)",
         "JetGood.flavour (0, 4, 5)",
         "metadata.year (those of the datasets)",
+        "run (none, and what occurs)",
+        "nPV (9 bins, 0 to 9, and what occurs)",
         "only categories jets",
     ):
         assert words in text

@@ -338,7 +338,7 @@ def grows() -> Any:
     [
         ({"axes": ()}, InputError, "needs an axis"),
         ({"axes": (50,)}, InputTypeError, "comes from hist.axis; 50 is a int"),
-        ({"axes": (grows(),)}, InputError, "'x' grows .* without growth=True"),
+        ({"axes": (grows(),)}, InputError, "'x' grows, .* use a Growing"),
         ({"axes": (PT, PT)}, InputError, "axis 'pt' more than once"),
         ({"axes": (hist.axis.Boolean(name="category"),)}, InputError, "Give it another name"),
         ({"categories": ("a", "b", "a")}, InputError, "category 'a' more than once.*a, b, a"),

@@ -11,6 +11,7 @@ import numpy as np
 from coffea.processor import AccumulatorABC, column_accumulator
 
 from lazyana.errors import InputError
+from lazyana.sinks.growth import positions, united
 
 Place: TypeAlias = tuple[str, ...]
 
@@ -100,6 +101,8 @@ def agreeing(one: Any, other: Any, place: Place = ()) -> Any:
 def histograms_added(one: Any, other: Any, place: Place) -> Any:
     """Two histograms as one; where an axis of labels differs, it has the labels of both.
 
+    Axes that grew cover all values.
+
     Raises
     ------
     InputError
@@ -118,7 +121,7 @@ def histograms_added(one: Any, other: Any, place: Place) -> Any:
     ]
     if one.storage_type not in _STORAGES:
         msg = (
-            f"Histogram {_named(place)} has other labels in other outputs, and "
+            f"Histogram {_named(place)} has other bins in other outputs, and "
             f"{one.storage_type.__name__} storage, which cannot be put together."
         )
         raise InputError(msg)
@@ -126,7 +129,7 @@ def histograms_added(one: Any, other: Any, place: Place) -> Any:
     new.__dict__.update({key: value for key, value in one.__dict__.items() if key != "axes"})
     target: Any = new.view(flow=True)
     for part in (one, other):
-        where = np.ix_(*(_positions(old, axis) for old, axis in zip(part.axes, axes, strict=True)))
+        where = np.ix_(*(positions(old, axis) for old, axis in zip(part.axes, axes, strict=True)))
         source: Any = part.view(flow=True)
         if target.dtype.names:
             for name in target.dtype.names:
@@ -137,10 +140,13 @@ def histograms_added(one: Any, other: Any, place: Place) -> Any:
 
 
 def _united_axis(one: Any, other: Any, place: Place, several: bool) -> Any:
-    """One axis that has the labels of both."""
+    """One axis that has the bins of both."""
     if one == other:
         return one
     labels = (bh.axis.StrCategory, bh.axis.IntCategory)
+    grown = None if isinstance(one, labels) else united(one, other)
+    if grown is not None:
+        return grown
     both = isinstance(one, labels) and type(one) is type(other)
     same = both and (one.name, one.traits) == (other.name, other.traits)
     where = f"Axis {one.name!r} of histogram {_named(place)}"
@@ -162,15 +168,6 @@ def _united_axis(one: Any, other: Any, place: Place, several: bool) -> Any:
         growth=one.traits.growth,
         **({} if one.traits.growth else {"overflow": one.traits.overflow}),
     )
-
-
-def _positions(old: Any, new: Any) -> list[int]:
-    """Where the bins of an axis, those of the flow included, are on another."""
-    if not isinstance(old, bh.axis.StrCategory | bh.axis.IntCategory):
-        return list(range(old.extent))
-    known = {label: position for position, label in enumerate(new)}
-    flow = [len(known)] if old.extent > len(old) else []
-    return [*(known[label] for label in old), *flow]
 
 
 def rescaled(

@@ -94,6 +94,31 @@ def test_labels_are_united(growth: bool) -> None:
     assert found.sum(flow=True).value == one.sum(flow=True).value + two.sum(flow=True).value
 
 
+@pytest.mark.parametrize("storage", ["double", "weight", "int64"])
+def test_axes_that_grew_cover_both(storage: str) -> None:
+    made, whole = [], hist.Hist(hist.axis.Regular(5, -1, 4, name="x"), storage=storage)
+    for start, stop, values in ((-1, 2, [-0.5, 1.5, 99]), (0, 4, [0.5, 3.5, -99])):
+        axis = hist.axis.Regular(stop - start, start, stop, name="x", growth=True)
+        one: hist.Hist[Any] = hist.Hist(axis, storage=storage)
+        flow = one.view(flow=True)
+        for value in values:
+            whole.fill(value)
+            place = int(np.clip(value - start, -1, stop - start)) + 1 if value > start else 0
+            if storage == "weight":
+                flow["value"][place] += 1
+                flow["variance"][place] += 1
+            else:
+                flow[place] += 1
+        made.append(one)
+    found = histograms_added(*made, ())
+    assert found.axes["x"].edges.tolist() == [-1, 0, 1, 2, 3, 4]
+    assert found.axes["x"].traits.growth
+    assert found.values(flow=True).tolist() == whole.values(flow=True).tolist()
+    other: hist.Hist[Any] = hist.Hist(hist.axis.Regular(2, 0, 1, name="x", growth=True))
+    with pytest.raises(InputError, match=r"'x' of histogram mll is .* in one output and"):
+        histograms_added(hist.Hist(*made[0].axes), other, ("mll",))
+
+
 def test_numbers_as_labels_and_plain_storage() -> None:
     made = []
     for labels in ([0, 4], [5, 4]):
