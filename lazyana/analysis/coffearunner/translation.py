@@ -69,7 +69,7 @@ def translated(cfg: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], li
     if given.do_postprocessing is None:
         say(_normalisation(sections["do_postprocessing"]))
     if given.output is not None:
-        say(f"output: the folder {given.output}, as it is: nothing there is replaced unasked.")
+        say(f"output: the folder {given.output}, or that of -o; nothing is replaced unasked.")
     return sections, notices
 
 
@@ -287,7 +287,7 @@ def _workflow_options(given: Configuration, say: Say) -> dict[str, Any]:
         given.workflow.define_column_accumulators_extra
         is not Workflow.define_column_accumulators_extra
     )
-    if not (given.columns or makes):
+    if not (_any_columns(given.columns) or makes):
         msg = (
             "export_array writes columns, but cfg has none: add 'columns': {'common': "
             "{'inclusive': [ColOut('MuonGood', ['pt', 'eta'])]}}, or set it to False."
@@ -300,6 +300,13 @@ def _workflow_options(given: Configuration, say: Say) -> dict[str, Any]:
     place = "arrays in the folder of the output" if export is True else target
     say(f"export_array: the columns of cfg['columns'] are written to {place}, as parquet.")
     return {**options, COLUMNS_FOLDER: target}
+
+
+def _any_columns(section: Any) -> bool:
+    """Whether a section of columns names any, in whatever samples and categories."""
+    if isinstance(section, Mapping):
+        return any(map(_any_columns, section.values()))
+    return bool(section)
 
 
 def _normalisation(divided: bool) -> str:

@@ -410,6 +410,7 @@ def sections_of(cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ({"systematic": {"JERC": True}}, "no weights have JME"),
         ({"systematic": {"weights": True}, "variations": {}}, "keep one of them"),
         ({"userconfig": {"export_array": True}}, "cfg has none: add 'columns'"),
+        ({"export_array": True, "columns": {"common": {"inclusive": []}}}, "cfg has none: add"),
         ({"userconfig": {"a": 1}, "workflow_options": {"a": 2}}, "'a' both"),
         ({"only": "DY*", "dataset": {"filter": {"datasets": "TT*"}}}, "only and dataset.filter"),
     ],
