@@ -21,6 +21,7 @@ from distributed import (
     as_completed,
     get_worker,
 )
+from distributed.comm.core import CommClosedError
 
 from lazyana.data.partitions import Partition
 from lazyana.engine.job import Job, Partial, Shipped, run_away
@@ -186,6 +187,9 @@ class Distributed:
             raise ExecutorError(msg) from error
 
 
+_TALK = ("heartbeat", "stream died", "ended with CancelledError")
+
+
 class _QuietEnd(WorkerPlugin):
     """Has workers end without a traceback where those they talk to end first.
 
@@ -196,12 +200,14 @@ class _QuietEnd(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Leave conversations that broke off out of the log."""
-        logging.getLogger("distributed.worker").addFilter(_is_no_talk)
+        for handler in logging.getLogger("distributed").handlers:
+            handler.addFilter(_is_no_talk)
 
 
 def _is_no_talk(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
     message = record.getMessage()
-    return "heartbeat" not in message and "stream died" not in message
+    return not isinstance(error, CommClosedError) and not any(one in message for one in _TALK)
 
 
 def is_client(value: Any) -> bool:

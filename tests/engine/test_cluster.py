@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
+import logging
 import os
 import socket
 import sys
@@ -19,9 +21,10 @@ import numpy as np
 import pytest
 import uproot
 from distributed import Client, LocalCluster
+from distributed.comm.core import CommClosedError
 from packaging.requirements import Requirement
 
-from lazyana.engine.cluster import Distributed, is_client
+from lazyana.engine.cluster import Distributed, _QuietEnd, is_client
 from lazyana.engine.executors import find_executor
 from lazyana.engine.job import Job
 from lazyana.engine.progress import Silent
@@ -295,6 +298,32 @@ def test_how_many_workers_a_cluster_has_is_not_ours_to_say(client: Client) -> No
         Distributed(client, 2)
     with pytest.raises(ExecutorError, match="tcp://host:8786 has"):
         Distributed("tcp://host:8786", 2)
+
+
+def test_workers_whose_talk_breaks_off_do_not_log_it_but_all_else() -> None:
+    logger, written = logging.getLogger("distributed"), io.StringIO()
+    handler = logging.StreamHandler(written)
+    kept = [(one, list(one.filters)) for one in logger.handlers]
+    logger.addHandler(handler)
+    try:
+        _QuietEnd().setup(None)
+        worker = logging.getLogger("distributed.worker")
+        for error in (CommClosedError("in <TCP (closed)>"), ValueError("of a user")):
+            try:
+                raise error
+            except (CommClosedError, ValueError):
+                worker.exception("failed during get data with tcp://127.0.0.1")
+        worker.warning("Unexpected exception during heartbeat. Closing worker.")
+        state = logging.getLogger("distributed.worker.state_machine")
+        state.warning("Async instruction for <Task cancelled> ended with CancelledError")
+    finally:
+        logger.removeHandler(handler)
+        for one, filters in kept:
+            one.filters[:] = filters
+    text = written.getvalue()
+    assert "ValueError: of a user" in text
+    assert text.count("Traceback") == text.count("failed during get data") == 1
+    assert not any(word in text for word in ("CommClosed", "heartbeat", "Async"))
 
 
 # -- files in workers -----------------------------------------------------------------------------
