@@ -18,6 +18,7 @@ from lazyana.analysis.config import Analysis
 from lazyana.analysis.cuts import Context, Cut, Masks
 from lazyana.analysis.datasets import GROUP_BY
 from lazyana.analysis.histograms import HistConf
+from lazyana.analysis.masks import within
 from lazyana.analysis.nminusone import (
     SELECTION,
     Loosely,
@@ -63,6 +64,8 @@ class Recorded:
         All columns, by sample or subsample and category.
     normalisation
         How the sums of generator weights were found.
+    labels
+        The labels of the variations that each dataset has.
     """
 
     analysis: Analysis
@@ -70,6 +73,7 @@ class Recorded:
     variables: Mapping[str, HistConf]
     columns: Mapping[tuple[str, str], tuple[ColOut, ...]]
     normalisation: Normalisation
+    labels: Mapping[str, set[str]]
 
 
 def recorded(
@@ -109,7 +113,12 @@ def recorded(
     )
     outputs = apply(recording, catalog, group_by=keys, **reading)
     return Recorded(
-        analysis, outputs, recording.variables, recording.columns, recording.normalisation
+        analysis,
+        outputs,
+        recording.variables,
+        recording.columns,
+        recording.normalisation,
+        recording.labels,
     )
 
 
@@ -125,8 +134,8 @@ class Recording:
         Whether there are N-1 tables.
     normalisation
         How the sums of generator weights are found.
-    variables, columns
-        The histograms and columns that were found.
+    variables, columns, labels
+        The histograms and columns that were found, and the labels of variations by dataset.
     overwrite
         Whether folders of skims and columns may be replaced.
     """
@@ -136,6 +145,7 @@ class Recording:
     normalisation: Normalisation = field(default_factory=Normalisation)
     variables: dict[str, HistConf] = field(default_factory=dict)
     columns: dict[tuple[str, str], tuple[ColOut, ...]] = field(default_factory=dict)
+    labels: dict[str, set[str]] = field(default_factory=dict)
     overwrite: Overwrite = False
 
     def __call__(self, frame: Events) -> dict[str, Any]:
@@ -172,6 +182,10 @@ class Recording:
                 )
                 filling.fill(outputs, str(number))
                 self.variables.update(filling.variables)
+                sink = outputs["cutflow"][target][str(number)].sink
+                for dataset in frame.datasets:
+                    known = self.labels.setdefault(dataset, set())
+                    known |= {*sink.weight_variations, *sink.shape_variations}
                 for category in part.categories:
                     self.columns[target, category] = filling.columns(category)
         return outputs
@@ -440,8 +454,11 @@ class Filling:
     ) -> None:
         """Add the columns of a category."""
         columns: dict[str, Any] = {}
+        saved: dict[str, ColOut] = {}
         for one in self.columns(category):
             for name, column in one.expressions(frame, objects.get(category)).items():
+                with within(f"Columns of category {category!r} of {self.target}"):
+                    saved.setdefault(name, one).check_same(one, name)
                 columns.setdefault(name, column)
         if not columns:
             return

@@ -296,6 +296,27 @@ class ColOut:
         size = found.pop(self.size_name, None)
         return found if size is None else {self.size_name: size, **found}
 
+    def check_same(self, other: ColOut, name: str) -> None:
+        """Refuse to save a column of that name for another, too, if it is not the same there.
+
+        Raises
+        ------
+        InputError
+            Naming what differs.
+        """
+        options = ["collection", "pos_start", "pos_end"]
+        if name != self.size_name:
+            options += ["flatten", "fill_none", "fill_value"]
+        for option in options:
+            mine, its = getattr(self, option), getattr(other, option)
+            if mine != its:
+                rest = " (store_size=False saves no size)" if name == self.size_name else ""
+                msg = (
+                    f"column {name!r} is saved twice, with {option}={mine!r} and {option}={its!r}: "
+                    f"keep one of them{rest}, or define a collection of another name."
+                )
+                raise InputError(msg)
+
     def arrays(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         """Computed columns of this, without the structure of events if `flatten` is set.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -171,8 +171,11 @@ class _Accumulator:
         return {"cutflow": cutflow, "sumw": sumw, "sumw2": sumw2}
 
     def _variations(self, labels: Iterable[str], dataset: str) -> list[str]:
-        """The variations of a dataset: nominal only for data."""
-        return [label for label in labels if self._is_mc(dataset) or label == NOMINAL]
+        """The variations of a dataset: nominal only for data, and none of other years."""
+        own = self.made.labels.get(dataset, set())
+        others = {label for labels in self.made.labels.values() for label in labels} - own
+        mine = [label for label in labels if label not in others]
+        return [label for label in mine if self._is_mc(dataset) or label == NOMINAL]
 
     def _n_minus_one(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -232,8 +235,11 @@ class _Accumulator:
                     if len(some) > 1:
                         some = [(_united([_of_dataset(*one, dataset) for one in some]), 1.0)]
                     place = found.setdefault(name, {}).setdefault(target, {})
+                    labels = self._variations(some[0][0].axes["variation"], dataset)
                     place[dataset] = variable.stored(
-                        _named_as_users_know(*some[0], dataset, with_variation=self._is_mc(dataset))
+                        _named_as_users_know(
+                            *some[0], dataset, labels if self._is_mc(dataset) else None
+                        )
                     )
         return found
 
@@ -320,15 +326,21 @@ def _united(parts: list[hist.Hist[Any]]) -> hist.Hist[Any]:
 
 
 def _named_as_users_know(
-    one: hist.Hist[Any], factor: float, dataset: str, *, with_variation: bool
+    one: hist.Hist[Any], factor: float, dataset: str, labels: Sequence[str] | None
 ) -> hist.Hist[Any]:
-    """One dataset of a histogram, times a factor: axes ``cat``, ``variation`` and its own."""
+    """One dataset of a histogram, times a factor: axes ``cat``, ``variation`` and its own.
+
+    ``variation`` has the labels given; without any, there is no such axis, and all is nominal.
+    """
     _, category, variation, *axes = one.axes
     first = [_labels(category, "cat")]
-    if with_variation:
-        first.append(_labels(variation, "variation"))
+    if labels is not None:
+        first.append(_labels(labels, "variation"))
     new: hist.Hist[Any] = hist.Hist(*first, *axes, storage=hist.storage.Weight(), label=one.label)
-    which = slice(None) if with_variation else variation.index(NOMINAL)
+    which: Any = variation.index(NOMINAL)
+    if labels is not None:
+        every = len(labels) == len(variation)
+        which = slice(None) if every else [variation.index(label) for label in labels]
     _copy(one, factor, dataset, new.view(flow=True), which)
     return new
 

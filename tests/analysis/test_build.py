@@ -319,6 +319,30 @@ def test_hooks_are_called_once_for_all_subsamples(
     assert many[1] >= 1.9 * many[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({}, {"columns": ["eta"]}, ""),
+        ({}, {"columns": ["eta"], "fill_value": 0.0}, ""),
+        ({}, {"columns": ["eta"], "pos_end": 1, "store_size": False}, ""),
+        ({}, {"columns": ["eta"], "pos_end": 1}, "'JetGood_N' is saved twice, with pos_end=None"),
+        ({"pos_end": 2}, {"pos_end": 2}, ""),
+        ({}, {"fill_value": 0.0}, "'JetGood_pt' is saved twice, with fill_value=-999.0 and"),
+    ],
+)
+def test_columns_of_one_collection(
+    zmumu: Make, first: dict[str, Any], second: dict[str, Any], said: str
+) -> None:
+    one, two = (ColOut("JetGood", **{"columns": ["pt"], **some}) for some in (first, second))
+    columns = {"common": {"inclusive": [one], "bycategory": {"baseline": [two]}}}
+    given = zmumu(columns=columns)
+    if not said:
+        recorded(given, catalog_of(given))
+        return
+    with pytest.raises(InputError, match=f"category 'baseline' of DYJetsToLL: column {said}"):
+        recorded(given, catalog_of(given))
+
+
 def test_same_histogram_twice(zmumu: Make) -> None:
     base: Any = zmumu().workflow
 

@@ -8,6 +8,7 @@ import pytest
 
 import lazyana as la
 from lazyana.analysis.build import recorded
+from lazyana.analysis.calibrators import Calibrator
 from lazyana.analysis.columns import ColOut
 from lazyana.analysis.config import Analysis
 from lazyana.analysis.histograms import Axis, HistConf
@@ -75,6 +76,60 @@ def test_skims_know_the_sum_of_all_events(configuration: Callable[..., dict[str,
     raw = values["cutflow"]["DYJetsToLL"]["0"].yield_("baseline", DY)
     yields = output["sumw"]["baseline"][DY]["DYJetsToLL"]["nominal"]
     assert yields == pytest.approx(raw / 1000.0)
+
+
+def test_each_year_has_its_own_variations(
+    configuration: Callable[..., dict[str, Any]], filesets: dict[str, Any]
+) -> None:
+    """Together as alone, in histograms as in the sums."""
+
+    class Yearly(Calibrator):
+        name = "yearly"
+        has_variations = True
+        calibrated_collections = ("MET.pt",)
+
+        def initialize(self, events: Any) -> None:
+            self._variations = [f"met_{self.metadata['year']}{side}" for side in ("Up", "Down")]
+
+        def calibrate(self, events: Any, orig_colls: Any, variation: str, *_: Any) -> Any:
+            return {"MET.pt": events.MET.pt * (1.0 if variation == "nominal" else 1.5)}
+
+    datasets = {
+        f"DY_{year}": {
+            "metadata": {**filesets[DY]["metadata"], "year": year},
+            "files": [filesets[DY]["files"][number]],
+        }
+        for number, year in enumerate(("2017", "2018"))
+    }
+    axis = Axis("pt", coll="MET", bins=20, start=0, stop=200)
+    changes: dict[str, Any] = {
+        "calibrators": [Yearly],
+        "weights": {"common": {"inclusive": ["genWeight"]}},
+        "variations": {"shape": {"common": {"inclusive": ["yearly"]}}},
+        "variables": {"met": HistConf([axis])},
+        "columns": {},
+        "skim": ["nMuon > 0"],
+    }
+
+    def output(*years: str) -> Any:
+        some = {name: one for name, one in datasets.items() if name.endswith(years)}
+        given = Analysis(**configuration(**changes, datasets={"jsons": [some]}))
+        return accumulated(given)[0]
+
+    both = output("2017", "2018")
+    for year in ("2017", "2018"):
+        name, alone = f"DY_{year}", output(year)
+        labels = ["nominal", f"met_{year}Down", f"met_{year}Up"]
+        for found in (both, alone):
+            one = found["variables"]["met"]["DYJetsToLL"][name]
+            assert list(one.axes["variation"]) == labels
+            for section in (
+                found["sumw"]["baseline"][name]["DYJetsToLL"],
+                found["cutflow"]["presel"][name],
+            ):
+                assert sorted(section) == sorted(labels)
+        assert one == both["variables"]["met"]["DYJetsToLL"][name]
+        assert one[{"cat": "baseline", "variation": labels[1]}].sum(flow=True).value > 0
 
 
 def test_no_weights_no_division(zmumu: Callable[..., Analysis]) -> None:
