@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -14,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 from dask.callbacks import Callback
@@ -172,19 +175,23 @@ def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
 @contextlib.contextmanager
 def _processes(workers: int, payloads: Mapping[str, bytes]) -> Iterator[ProcessPoolExecutor]:
     context = _Context()
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_receive, initargs=(payloads,)
-    )
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        # What they do is of no use any more.
-        context.stop()
-        # The pool would wait for the rest of a result that its process did not live to send.
-        pool._result_queue._writer.close()  # type: ignore[attr-defined]
-        pool.shutdown(cancel_futures=True)
-        raise
+    with tempfile.TemporaryDirectory(prefix="lazyana-") as folder:
+        # What is sent to a process that is dead already, and fits into no pipe, is sent for ever.
+        file = Path(folder) / "programs"
+        file.write_bytes(pickle.dumps(dict(payloads)))
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_receive, initargs=(file,)
+        )
+        try:
+            yield pool
+            pool.shutdown()
+        except BaseException:
+            # What they do is of no use any more.
+            context.stop()
+            # The pool would wait for the rest of a result that its process did not live to send.
+            pool._result_queue._writer.close()  # type: ignore[attr-defined]
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class _Context(SpawnContext):
@@ -256,8 +263,9 @@ class Known:
 _received: dict[str, Shipped] = {}
 
 
-def _receive(payloads: Mapping[str, bytes]) -> None:
+def _receive(file: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    payloads: Mapping[str, bytes] = pickle.loads(file.read_bytes())
     for digest, payload in payloads.items():
         _received[digest] = arrived(digest, payload)
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections import Counter
@@ -181,6 +183,19 @@ def test_a_missing_file_arrives_as_such(job: Job, kind: str) -> None:
 
 def die(pt: Any) -> Any:
     os._exit(1)
+
+
+def test_processes_that_die_at_once_are_not_waited_for(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from lazyana.engine.local import _processes\n"
+        "with _processes(1, {'digest': bytes(1_000_000)}) as pool:\n"  # more than fits into a pipe
+        "    pool.submit(print).result()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert "BrokenProcessPool" in done.stderr.splitlines()[-1]
 
 
 def test_a_process_that_dies_is_an_error(job_of: Callable[..., Job]) -> None:
