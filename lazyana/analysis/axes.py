@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -17,10 +18,12 @@ from lazyana.analysis.columns import (
     with_known_options,
 )
 from lazyana.errors import ColumnError, InputError, InputTypeError, did_you_mean
+from lazyana.frame.booking import HIST_OPTIONS
 from lazyana.frame.checks import lazy
 from lazyana.frame.events import Events
 from lazyana.frame.labels import Labels
 from lazyana.physics.positions import at_position
+from lazyana.sinks.histogram import GROUPING
 
 METADATA, CUSTOM = "metadata", "custom"
 """Collections that are none: what is known of a dataset, and columns given while booking."""
@@ -336,6 +339,32 @@ class Axis:
             msg = f"{what}: {self.coll}.{self.field} is one value an event: leave pos out."
             raise InputError(msg)
         return at_position(column, int(self.pos or 0))
+
+
+def distinct_names(axes: Iterable[Axis], what: str) -> tuple[Axis, ...]:
+    """Axes whose names differ: of several without a name, the position is part of it.
+
+    Raises
+    ------
+    InputError
+        Names that are the same nonetheless, or not possible.
+    """
+    axes = tuple(axes)
+    count = Counter(axis.title for axis in axes)
+    found = tuple(
+        axis.with_name(f"{axis.title}.{axis.pos}")
+        if count[axis.title] > 1 and axis.name is None and axis.pos is not None
+        else axis
+        for axis in axes
+    )
+    taken = (*HIST_OPTIONS, *GROUPING)
+    for title, number in Counter(axis.title for axis in found).items():
+        if number > 1 or title in taken:
+            problem = "more than one axis" if number > 1 else "an axis"
+            why = "" if number > 1 else ", which every histogram has a use for"
+            msg = f"{what} has {problem} {title!r}{why}: give it another name=."
+            raise InputError(msg)
+    return found
 
 
 def metadata_column(frame: Events, key: str, what: str, *, text: bool) -> Any:

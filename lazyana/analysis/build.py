@@ -112,6 +112,9 @@ def recorded(
         analysis, n_minus_one, Normalisation.of(analysis, catalog), overwrite=overwrite
     )
     outputs = apply(recording, catalog, group_by=keys, **reading)
+    found = {label for labels in recording.labels.values() for label in labels}
+    for name, later in recording.later.items():
+        recording.variables[name].check_labels(name, later, found)
     return Recorded(
         analysis,
         outputs,
@@ -134,8 +137,8 @@ class Recording:
         Whether there are N-1 tables.
     normalisation
         How the sums of generator weights are found.
-    variables, columns, labels
-        The histograms and columns that were found, and the labels of variations by dataset.
+    variables, columns, labels, later
+        Histograms and columns that were found, labels of variations by dataset and missing ones.
     overwrite
         Whether folders of skims and columns may be replaced.
     """
@@ -146,6 +149,7 @@ class Recording:
     variables: dict[str, HistConf] = field(default_factory=dict)
     columns: dict[tuple[str, str], tuple[ColOut, ...]] = field(default_factory=dict)
     labels: dict[str, set[str]] = field(default_factory=dict)
+    later: dict[str, set[str]] = field(default_factory=dict)
     overwrite: Overwrite = False
 
     def __call__(self, frame: Events) -> dict[str, Any]:
@@ -177,9 +181,8 @@ class Recording:
         for target, name, once in self._targets(workflow, extras, context):
             parts = self.analysis.rules.parts(context.sample, name)
             for number, part in enumerate(parts):
-                filling = Filling(
-                    self.analysis, once, context, target, name, part, groups, self.overwrite
-                )
+                place = (context, target, name, part, groups, self.later, self.overwrite)
+                filling = Filling(self.analysis, once, *place)
                 filling.fill(outputs, str(number))
                 self.variables.update(filling.variables)
                 sink = outputs["cutflow"][target][str(number)].sink
@@ -323,6 +326,8 @@ class Filling:
         The categories, and how they are weighed and varied.
     groups
         The labels of the variations of each calibrator.
+    later
+        Labels of variations that histograms name and other groups have to have.
     overwrite
         Whether folders of columns may be replaced.
     """
@@ -334,6 +339,7 @@ class Filling:
     subsample: str | None
     part: Part
     groups: Mapping[str, tuple[str, ...]]
+    later: dict[str, set[str]] = field(default_factory=dict)
     overwrite: Overwrite = False
 
     def fill(self, outputs: dict[str, Any], number: str) -> None:
@@ -367,6 +373,7 @@ class Filling:
                 object_masks=objects,
                 custom_axes=extras.axes,
                 custom=extras.fields,
+                later=self.later,
             )
             if booked is not None:
                 outputs["variables"].setdefault(name, {}).setdefault(self.target, {})[number] = (

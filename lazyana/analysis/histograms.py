@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -12,13 +11,12 @@ import awkward as ak
 import hist
 import numpy as np
 
-from lazyana.analysis.axes import CUSTOM, METADATA, SIZES, Axis
+from lazyana.analysis.axes import CUSTOM, METADATA, SIZES, Axis, distinct_names
 from lazyana.analysis.columns import EVENTS, ObjectMask, meta_of, names_of, with_known_options
 from lazyana.errors import InputError, InputTypeError, LazyanaError, did_you_mean
-from lazyana.frame.booking import HIST_OPTIONS, Merged, Output
+from lazyana.frame.booking import Merged, Output
 from lazyana.frame.events import Events
 from lazyana.sinks.base import NOMINAL
-from lazyana.sinks.histogram import GROUPING
 
 STORAGES = ("weight", "double", "int64")
 """What a histogram can hold in a bin: sums of weights and their variance, sums, or entries."""
@@ -212,6 +210,7 @@ class HistConf:
         custom_axes: Iterable[Axis] = (),
         custom: Mapping[str, Any] | None = None,
         custom_weight: Any = None,
+        later: dict[str, set[str]] | None = None,
     ) -> Output | Merged | None:
         """Book the histogram.
 
@@ -244,6 +243,9 @@ class HistConf:
             partition.
         custom_weight
             A further factor of the weight, shape ``(events,)``.
+        later
+            Where to note labels of variations that this frame has not, but another may have, by
+            `name`; None refuses them.
 
         Returns
         -------
@@ -275,7 +277,13 @@ class HistConf:
             options: dict[str, Any] = {
                 "weighted": not self.no_weights,
                 "label": name,
-                "variations": self._labels(frame, variations, groups or {}, set(known)),
+                "variations": self._labels(
+                    frame,
+                    variations,
+                    groups or {},
+                    set(known),
+                    None if later is None else later.setdefault(name, set()),
+                ),
             }
             made = [axis.axis(frame) for axis in axes]
             outputs = [
@@ -304,6 +312,7 @@ class HistConf:
         allowed: Iterable[str] | bool,
         groups: Mapping[str, Iterable[str]],
         known: set[str],
+        later: set[str] | None,
     ) -> Names:
         """Labels of the variations to fill."""
         if not self.variations or allowed is False:
@@ -321,6 +330,10 @@ class HistConf:
             others = sorted(known - set(frame._state.categories.names))
             elsewhere = (*others, *self._labels_of_others(known))
             choices = tuple(dict.fromkeys((*there, *elsewhere)))
+            if later is not None:
+                unknown = [label for label in self._labels_named() if label not in choices]
+                later |= set(unknown)
+                choices += tuple(unknown)
             for option in _VARIATION_FILTERS:
                 self._check_known(option, "variation", option, choices)
 
@@ -335,12 +348,34 @@ class HistConf:
 
     def _labels_of_others(self, known: set[str]) -> list[str]:
         """The labels it names that can be of a weight or systematic that other frames have."""
-        return [
-            label
-            for option in _VARIATION_FILTERS
-            for label in getattr(self, option) or ()
-            if label.endswith(("Up", "Down")) and any(map(label.startswith, known))
-        ]
+        return [label for label in self._labels_named() if any(map(label.startswith, known))]
+
+    def _labels_named(self) -> list[str]:
+        named = (label for option in _VARIATION_FILTERS for label in getattr(self, option) or ())
+        return [label for label in named if label.endswith(("Up", "Down"))]
+
+    def check_labels(self, name: str, later: set[str], labels: Iterable[str]) -> None:
+        """Refuse labels of variations that no frame has.
+
+        Parameters
+        ----------
+        name
+            Name of the histogram.
+        later
+            What `book` noted under that name.
+        labels
+            The labels that frames have.
+
+        Raises
+        ------
+        InputError
+            Naming the label.
+        """
+        known = sorted(labels)
+        others = [one for option in _VARIATION_FILTERS for one in getattr(self, option) or ()]
+        choices = (*known, *(one for one in others if one not in later or one in known))
+        for option in _VARIATION_FILTERS:
+            self._check_known(f"Histogram {name!r}: {option}", "variation", option, choices)
 
     def _fillings(
         self,
@@ -440,32 +475,6 @@ def named(name: str) -> Iterator[None]:
     except LazyanaError as error:
         msg = f"Histogram {name!r}: {error}"
         raise type(error)(msg) from error
-
-
-def distinct_names(axes: Iterable[Axis], what: str) -> tuple[Axis, ...]:
-    """Axes whose names differ: of several without a name, the position is part of it.
-
-    Raises
-    ------
-    InputError
-        Names that are the same nonetheless, or not possible.
-    """
-    axes = tuple(axes)
-    count = Counter(axis.title for axis in axes)
-    found = tuple(
-        axis.with_name(f"{axis.title}.{axis.pos}")
-        if count[axis.title] > 1 and axis.name is None and axis.pos is not None
-        else axis
-        for axis in axes
-    )
-    taken = (*HIST_OPTIONS, *GROUPING)
-    for title, number in Counter(axis.title for axis in found).items():
-        if number > 1 or title in taken:
-            problem = "more than one axis" if number > 1 else "an axis"
-            why = "" if number > 1 else ", which every histogram has a use for"
-            msg = f"{what} has {problem} {title!r}{why}: give it another name=."
-            raise InputError(msg)
-    return found
 
 
 def _object_collection(axes: Sequence[Axis], columns: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import lazyana as la
-from lazyana.analysis.axes import Axis, known_metadata
+from lazyana.analysis.axes import Axis, distinct_names, known_metadata
+from lazyana.analysis.histograms import HistConf
 from lazyana.errors import ColumnError, InputError, InputTypeError
 
 REGULAR = {"bins": 4, "start": 0, "stop": 8}
@@ -193,6 +194,14 @@ def test_axes_that_grow(options: dict[str, Any], axis: Callable[..., Any]) -> No
     made = Axis("x", name="x", growth=True, **options).axis()
     assert made == axis(name="x", label="x", growth=True)
     assert made.traits.growth
+
+
+def test_objects_at_several_positions_are_different_axes() -> None:
+    first, second = (Axis("pt", coll="Jet", pos=pos, **REGULAR) for pos in (0, 1))
+    met = Axis("pt", coll="MET", **REGULAR)
+    assert [axis.title for axis in HistConf([first, second]).axes] == ["Jet.pt", "Jet.pt"]
+    told_apart = distinct_names((first, second, met), "h")
+    assert [axis.title for axis in told_apart] == ["Jet.pt.0", "Jet.pt.1", "MET.pt"]
 
 
 # -- metadata ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
 import lazyana as la
 from lazyana.analysis.columns import ObjectMask
-from lazyana.analysis.histograms import Axis, HistConf, distinct_names
+from lazyana.analysis.histograms import Axis, HistConf
 from lazyana.errors import ColumnError, InputError, InputTypeError
 from lazyana.frame.booking import Merged
 
@@ -134,13 +134,6 @@ def test_configuration_is_a_value() -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises((InputError, InputTypeError), match=match):
         HistConf(**{"axes": [JET_PT], **options})
-
-
-def test_objects_at_several_positions_are_different_axes() -> None:
-    first, second = (dataclasses.replace(JET_PT, pos=pos) for pos in (0, 1))
-    assert [axis.title for axis in HistConf([first, second]).axes] == ["Jet.pt", "Jet.pt"]
-    told_apart = distinct_names((first, second, MET_PT), "h")
-    assert [axis.title for axis in told_apart] == ["Jet.pt.0", "Jet.pt.1", "MET.pt"]
 
 
 def test_samples() -> None:

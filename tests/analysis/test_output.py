@@ -14,6 +14,7 @@ from lazyana.analysis.config import Analysis
 from lazyana.analysis.histograms import Axis, HistConf
 from lazyana.analysis.output import accumulator_of
 from lazyana.analysis.run import catalog_of
+from lazyana.errors import InputError
 
 DY = "DYJetsToLL_M-50_2018"
 
@@ -106,19 +107,29 @@ def test_each_year_has_its_own_variations(
         "calibrators": [Yearly],
         "weights": {"common": {"inclusive": ["genWeight"]}},
         "variations": {"shape": {"common": {"inclusive": ["yearly"]}}},
-        "variables": {"met": HistConf([axis])},
+        "variables": {
+            "met": HistConf([axis]),
+            "only": HistConf([axis], only_variations=["met_2017Up", "met_2018Up"]),
+        },
         "columns": {},
         "skim": ["nMuon > 0"],
     }
 
-    def output(*years: str) -> Any:
+    def output(*years: str, **more: Any) -> Any:
         some = {name: one for name, one in datasets.items() if name.endswith(years)}
-        given = Analysis(**configuration(**changes, datasets={"jsons": [some]}))
+        given = Analysis(**configuration(**{**changes, **more}, datasets={"jsons": [some]}))
         return accumulated(given)[0]
 
     both = output("2017", "2018")
+    only = both["variables"]["only"]["DYJetsToLL"]
+    assert [list(only[f"DY_{year}"].axes["variation"]) for year in ("2017", "2018")] == [
+        ["nominal", "met_2017Up"],
+        ["nominal", "met_2018Up"],
+    ]
+    with pytest.raises(InputError, match=r"'only': only_variations names .* 'met_2017Up' that"):
+        output("2018")
     for year in ("2017", "2018"):
-        name, alone = f"DY_{year}", output(year)
+        name, alone = f"DY_{year}", output(year, variables={"met": HistConf([axis])})
         labels = ["nominal", f"met_{year}Down", f"met_{year}Up"]
         for found in (both, alone):
             one = found["variables"]["met"]["DYJetsToLL"][name]
