@@ -152,8 +152,9 @@ def test_bins_keep_their_place(kind: str, data: st.DataObject) -> None:
         if kind in ("intcat", "strcat"):
             assert new.bin(place) == old.bin(number)
         else:
-            middle = float(np.mean(old.edges[number : number + 2]))
-            assert new.edges[place - flow] <= middle < new.edges[place - flow + 1]
+            close = 1e-9 if kind == "regular" else 0
+            assert new.edges[place - flow] <= old.edges[number] + close
+            assert old.edges[number + 1] <= new.edges[place - flow + 1] + close
     if flow:
         assert (places[0], places[-1]) == (0, new.extent - 1)
 
