@@ -351,8 +351,10 @@ class HistConf:
         return [label for label in self._labels_named() if any(map(label.startswith, known))]
 
     def _labels_named(self) -> list[str]:
-        named = (label for option in _VARIATION_FILTERS for label in getattr(self, option) or ())
-        return [label for label in named if label.endswith(("Up", "Down"))]
+        return [name for name in self._variations_named() if name.endswith(("Up", "Down"))]
+
+    def _variations_named(self) -> list[str]:
+        return [name for option in _VARIATION_FILTERS for name in getattr(self, option) or ()]
 
     def check_labels(self, name: str, later: set[str], labels: Iterable[str]) -> None:
         """Refuse labels of variations that no frame has.
@@ -371,9 +373,8 @@ class HistConf:
         InputError
             Naming the label.
         """
-        known = sorted(labels)
-        others = [one for option in _VARIATION_FILTERS for one in getattr(self, option) or ()]
-        choices = (*known, *(one for one in others if one not in later or one in known))
+        checked = (name for name in self._variations_named() if name not in later)
+        choices = tuple(dict.fromkeys((*sorted(labels), *checked)))
         for option in _VARIATION_FILTERS:
             self._check_known(f"Histogram {name!r}: {option}", "variation", option, choices)
 

@@ -172,10 +172,16 @@ class _Accumulator:
 
     def _variations(self, labels: Iterable[str], dataset: str) -> list[str]:
         """The variations of a dataset: nominal only for data, and none of other years."""
-        own = self.made.labels.get(dataset, set())
-        others = {label for labels in self.made.labels.values() for label in labels} - own
-        mine = [label for label in labels if label not in others]
-        return [label for label in mine if self._is_mc(dataset) or label == NOMINAL]
+        if not self._is_mc(dataset):
+            return [label for label in labels if label == NOMINAL]
+        return [label for label in labels if label not in self._labels_of_others[dataset]]
+
+    @cached_property
+    def _labels_of_others(self) -> dict[str, set[str]]:
+        """For each dataset, the labels of variations that only others have."""
+        own = self.made.labels
+        every: set[str] = set().union(*own.values())
+        return {name: every - own.get(name, set()) for name in self._datasets}
 
     def _n_minus_one(self) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -230,7 +230,7 @@ def _check_operands(ufunc: np.ufunc, inputs: Sequence[Any]) -> None:
         if isinstance(item, _NUMBERS) or is_dask_collection(item):
             continue
         shown = f"np.{ufunc.__name__} of a lazy column and"
-        if item is None or not isinstance(item, list | tuple | np.ndarray | ak.Array):
+        if not isinstance(item, list | tuple | np.ndarray | ak.Array):
             text = repr(item)
             text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
             msg = f"{shown} {text} ({type(item).__name__}): give a number or a column."

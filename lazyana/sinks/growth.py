@@ -106,7 +106,7 @@ def united(one: Any, other: Any) -> Any | None:
     if not same or not one.traits.growth:
         return None
     if isinstance(one, _LABELS):
-        return _with_labels(one, [*one, *(label for label in other if label not in set(one))])
+        return _with_labels(one, list(dict.fromkeys((*one, *other))))
     if isinstance(one, bh.axis.Variable):
         return _united_edges(one, other)
     return _united_range(one, other)
@@ -250,7 +250,8 @@ def _united_range(one: Any, other: Any) -> Any | None:
 
 def _united_edges(one: Any, other: Any) -> Any | None:
     mine, its = one.edges.tolist(), other.edges.tolist()
-    common = [edge for edge in mine if edge in set(its)]
+    known = set(its)
+    common = [edge for edge in mine if edge in known]
     if len(common) < 2:
         return None
     sides = []

@@ -83,7 +83,7 @@ def test_variations_may_be_written_in_the_class_or_appended(dy_frame: la.Events)
         name = "appended"
 
         def initialize(self, events: Any) -> None:
-            self._variations.append("muon_scaleUp")  # type: ignore[attr-defined]
+            self._variations.append("muon_scaleUp")  # type: ignore[attr-defined]  # a list
 
     for one, labels in ((InClass, InClass._variations), (Appended, ("muon_scaleUp",))):
         for _ in range(2):

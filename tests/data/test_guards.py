@@ -276,7 +276,7 @@ def test_types_of_arithmetic_are_those_of_awkward(events: Any) -> None:
             r"^np\.add of a lazy column and 'a' \(str\): give a number or a column",
         ),
         (lambda c: c > "3", r"np\.greater of a lazy column and '3' \(str\)"),
-        (lambda c: c == None, r"np\.equal of a lazy column and None \(NoneType\)"),  # noqa: E711
+        (lambda c: c == None, r"np\.equal of a lazy column and None \(NoneType\)"),  # noqa: E711  (what is tested)
         (lambda c: c * {"sf": 1.0 / 3}, r"and \{'sf': 0\.3+\} \(dict\)"),
         (lambda c: c * np.datetime64("2018"), r"\(datetime64\)"),
         (
